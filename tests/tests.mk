@@ -1,0 +1,12 @@
+# tests: a file tests/KIND/test_NAME.c is a TAP program, tests/KIND/NAME.t a TAP script
+TEST_KINDS  := unit db driver
+TEST_SRC    := $(foreach k,$(TEST_KINDS),$(wildcard tests/$(k)/test_*.c))
+TEST_BIN    := $(patsubst %.c,$(BUILD)/%,$(TEST_SRC))
+TEST_LIB    := $(call obj,$(wildcard tests/lib/*.c))
+TEST_ROOMS  := server handlers reconcile agent cli drivers store wire model catalog shape base
+
+$(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_LIB) $(foreach r,$(TEST_ROOMS),$(call lib,$(r)))
+	$(call link,$^)
+
+.PHONY: tests
+tests: $(TEST_BIN)
