@@ -11,11 +11,11 @@ DESTDIR ?=
 PREFIX  ?= /usr
 VERSION := $(shell cat VERSION 2>/dev/null || echo 0)
 
-PACKAGES := glib-2.0 jansson libpq libvirt libssh2 libcurl libmicrohttpd libxml-2.0 libwslay libcrypto libssl
+PACKAGES := glib-2.0 jansson libpq libvirt libssh2 libcurl libmicrohttpd libxml-2.0 libcrypto libssl
 HAVE     := $(shell pkg-config --exists $(PACKAGES) 2>/dev/null && echo yes)
 ifeq ($(HAVE),yes)
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES))
-PKG_LIBS   := $(shell pkg-config --libs $(PACKAGES))
+PKG_LIBS   := $(shell pkg-config --libs $(PACKAGES)) -lwslay
 endif
 
 WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla $(if $(WERROR),-Werror)
