@@ -10,3 +10,15 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_LIB) $(foreach r,$(TEST_ROOMS),$(cal
 
 .PHONY: tests
 tests: $(TEST_BIN)
+
+KINDS ?=
+.PHONY: check lint format
+check: deps-test
+	$(Q)$(MAKE) --no-print-directory programs tests WERROR=1
+	$(Q)BUILD=$(BUILD) tests/check.sh $(KINDS)
+lint:
+	$(Q)BUILD=$(BUILD) tests/lint/lint.sh
+format:
+	$(Q)clang-format -i $$(git ls-files 'src/*.c' 'src/*.h')
+
+-include $(wildcard tests/*/*.mk)

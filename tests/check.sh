@@ -1,0 +1,27 @@
+#!/bin/bash
+# check.sh - all tests but benchmarks and long fuzzing, in order of cost, as TAP through prove.
+# Usage: tests/check.sh [KIND ...]   (lint unit db driver api crash e2e; all without arguments)
+# Programs are build/tests/KIND/test_*, scripts tests/KIND/*.t. Quick kinds run two at a time;
+# those that start guests or daemons one by one.
+set -u
+cd "$(dirname "$0")/.." || exit 2
+export BUILD=${BUILD:-build} BERTH_CHECK_ANSWERS=1 LC_ALL=C.UTF-8
+export PATH="/usr/sbin:/usr/bin:/sbin:/bin:$PATH"
+kinds=${*:-lint unit db driver api crash e2e}
+list=$(mktemp) && trap 'rm -f "$list"' EXIT
+status=0
+for kind in $kinds; do
+    : >"$list"
+    [ "$kind" = lint ] && echo tests/lint/lint.sh >>"$list"
+    for program in "$BUILD"/tests/"$kind"/test_*; do
+        [ -x "$program" ] && [ -f "$program" ] && echo "$program" >>"$list"
+    done
+    for script in tests/"$kind"/*.t; do
+        [ -e "$script" ] && echo "$script" >>"$list"
+    done
+    [ -s "$list" ] || continue
+    case $kind in unit) jobs=2 ;; *) jobs=1 ;; esac
+    echo "== $kind ($(wc -l <"$list") files)"
+    prove -j "$jobs" --timer --merge -e '' - <"$list" || status=1
+done
+exit $status
