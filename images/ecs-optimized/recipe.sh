@@ -1,0 +1,111 @@
+# recipe.sh - the container-optimised image: what is done to the tree; sourced by build.sh
+# shellcheck shell=bash
+# Needs: recipe, agent, here (build.sh)
+
+disk_size_mib=8192
+disk_uuid=62657274-6800-4000-8000-726f6f740001
+user='admin'
+
+# Units that do nothing for a container instance, each of which costs a program at boot.
+masked_units='
+    apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer
+    e2scrub_reap.service apparmor.service dbus.service dbus.socket systemd-logind.service
+    getty.target getty@tty1.service serial-getty@ttyS0.service
+    systemd-pstore.service systemd-update-utmp.service systemd-update-utmp-runlevel.service
+    systemd-update-done.service systemd-journal-flush.service
+    systemd-journal-catalog-update.service systemd-hwdb-update.service systemd-firstboot.service
+    systemd-sysusers.service systemd-boot-system-token.service systemd-binfmt.service
+    systemd-random-seed.service systemd-remount-fs.service systemd-network-generator.service
+    systemd-user-sessions.service systemd-tmpfiles-setup-dev.service kmod-static-nodes.service
+    systemd-ask-password-wall.path systemd-ask-password-console.path ldconfig.service
+    modprobe@drm.service modprobe@configfs.service modprobe@fuse.service
+    modprobe@efi_pstore.service modprobe@dm_mod.service modprobe@loop.service
+    sys-kernel-debug.mount sys-kernel-tracing.mount sys-kernel-config.mount
+    sys-fs-fuse-connections.mount dev-hugepages.mount dev-mqueue.mount
+    proc-sys-fs-binfmt_misc.automount'
+
+# Of the generators only the one that reads /etc/fstab has something to read.
+kept_generator=systemd-fstab-generator
+
+recipe_configure() {
+    local root=$1 unit generator
+    cp -a --no-preserve=ownership "$recipe/root/." "$root/"
+    chmod 440 "$root/etc/sudoers.d/berth"
+    configure_identity "$root"
+    for unit in $masked_units; do
+        ln -sf /dev/null "$root/etc/systemd/system/$unit"
+    done
+    mkdir -p "$root/etc/systemd/system-generators"
+    for generator in "$root"/lib/systemd/system-generators/*; do
+        [[ ${generator##*/} == "$kept_generator" ]] ||
+            ln -sf /dev/null "$root/etc/systemd/system-generators/${generator##*/}"
+    done
+    # Without its counterpart, systemd-user-sessions, this file would forbid logins for ever.
+    ln -sf /dev/null "$root/etc/tmpfiles.d/systemd-nologin.conf"
+    rm -f "$root/etc/systemd/system/sysinit.target.wants/"{systemd-timesyncd,apparmor,systemd-pstore}.service
+    systemctl --quiet --root="$root" enable systemd-networkd.service ssh.service docker.service \
+        docker.socket containerd.service systemd-timesyncd.service acpid.service \
+        berth-firstboot.service berth-network.service berth-network.path berth-userdata.service \
+        berth-agent.service 2>/dev/null
+    systemctl --quiet --root="$root" disable systemd-networkd-wait-online.service 2>/dev/null
+    if [[ -n $agent ]]; then
+        install -D -m 644 "$agent" "$root/usr/share/berth/berth-agent.tar"
+    fi
+    recipe_clean "$root"
+}
+
+configure_identity() {
+    local root=$1
+    useradd --root "$root" --create-home --shell /bin/bash --comment "Berth" "$user"
+    # No password ever matches "*"; unlike "!" it does not lock the account for keys.
+    usermod --root "$root" --password '*' "$user"
+    usermod --root "$root" --append --groups docker "$user"
+    echo localhost >"$root/etc/hostname"
+    printf '127.0.0.1 localhost\n::1 localhost ip6-localhost\n' >"$root/etc/hosts"
+    : >"$root/etc/machine-id"
+    : >"$root/etc/fstab"
+    : >"$root/etc/resolv.conf"
+    ln -sf /usr/share/zoneinfo/Etc/UTC "$root/etc/localtime"
+    mkdir -p -m 755 "$root/etc/berth"
+}
+
+# What differs from build to build, or belongs to one machine only.
+recipe_clean() {
+    local root=$1
+    rm -rf "$root"/etc/ssh/ssh_host_* "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/* \
+        "$root"/var/cache/debconf/*-old "$root"/var/log/* "$root"/tmp/* "$root"/run/* \
+        "$root"/etc/{passwd,group,shadow,gshadow,subuid,subgid}- "$root"/var/lib/dpkg/*-old \
+        "$root"/var/cache/ldconfig/aux-cache "$root"/etc/.pwd.lock "$root"/var/lib/systemd/random-seed
+    mkdir -p "$root/var/cache/apt/archives/partial" "$root/var/lib/apt/lists/partial"
+}
+
+# Modules in the order in which the initial ramdisk loads them.
+boot_modules='virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk
+    failover net_failover virtio_net virtio_console'
+
+recipe_boot() {
+    local root=$1 to=$2 ramdisk=$2/ramdisk kernel version n=10 module file
+    kernel=$(ls "$root"/boot/vmlinuz-*)
+    version=${kernel##*/vmlinuz-}
+    mkdir -p "$ramdisk/modules"
+    for module in $boot_modules; do
+        file=$(find "$root/lib/modules/$version/kernel" -name "$module.ko")
+        [[ -f $file ]] || fail "the kernel has no module \"$module\""
+        cp "$file" "$ramdisk/modules/$((n++))-$module.ko"
+    done
+    gcc -std=gnu17 -Os -Wall -Wextra -Wshadow -static -s -ffunction-sections -Wl,--gc-sections \
+        -o "$ramdisk/init" "$recipe/boot/init.c"
+    find "$ramdisk" -print0 | xargs -0 touch --date="@$SOURCE_DATE_EPOCH"
+    (cd "$ramdisk" && find . | sort | cpio --quiet -o -H newc -R 0:0 --reproducible) >"$to/initrd"
+    mv "$kernel" "$to/vmlinuz"
+    rm -rf "$root"/boot/* "$root"/vmlinuz* "$root"/initrd.img*
+}
+
+recipe_describe() {
+    local root=$1 to=$2
+    dpkg-query --admindir="$root/var/lib/dpkg" -W -f '${Package} ${Version}\n' | sort >"$to/packages.txt"
+    sed -e "s|@SHA256@|$(sha256sum <"$to/disk.qcow2" | cut -d' ' -f1)|" \
+        -e "s|@SIZE@|$((disk_size_mib * 1048576))|" -e "s|@CMDLINE@|$(<"$recipe/cmdline")|" \
+        -e "s|@AGENT@|$([[ -n $agent ]] && sha256sum <"$agent" | cut -d' ' -f1)|" \
+        "$recipe/image.json.in" >"$to/image.json"
+}
