@@ -1,5 +1,5 @@
 /*
- * shape/shape.h - tables that say what a tree may hold, and the check of a tree against them
+ * shape/shape.h - tables that say what a tree may hold
  *
  * A tree is a jansson value keyed by the names of the SDKs ("InstanceIds", "taskDefinitionArn").
  * In a tree a timestamp is an integer of UTC microseconds, a blob its base64 text, a map an
@@ -46,9 +46,8 @@ typedef struct {
 } Shape;
 
 enum {
-    MEMBER_REQUIRED  = 1 << 0,
-    MEMBER_TOKEN     = 1 << 1, /* idempotency token: clients fill in a UUID */
-    MEMBER_FLATTENED = 1 << 2, /* a list without a wrapping element */
+    MEMBER_REQUIRED = 1 << 0,
+    MEMBER_TOKEN    = 1 << 1, /* idempotency token: clients fill in a UUID */
 };
 
 /* One member of a structure, the element of a list, or key or value of a map. */
@@ -128,40 +127,3 @@ const ShapeMember *shape_member_by_wire_in(const Shape *shape, const char *name,
 const ShapeMember *shape_member_by_wire_out(const Shape *shape, const char *name, gsize length);
 /* Whether value is one of the shape's enum values; TRUE for a shape without any. */
 gboolean shape_enum_has(const Shape *shape, const char *value);
-
-/* Bounds of any request beside those of its shape. */
-#define SHAPE_DEPTH_MAX  24
-#define SHAPE_LIST_MAX   10000
-#define SHAPE_STRING_MAX (256 * 1024)
-#define SHAPE_NODES_MAX  100000
-
-/*
- * Checks a request's tree: types, required members, enums, ranges, lengths, characters, bounds.
- * NULLs are taken out. What the shape does not know is refused for EC2 and Query and taken out for
- * JSON, as Amazon does. shape NULL takes an empty object only.
- * Errors, each naming the member by its path ("Filters.1.Values"): MISSING_PARAMETER,
- * INVALID_PARAMETER, UNKNOWN_PARAMETER, MALFORMED_REQUEST (JSON of the wrong type).
- */
-gboolean shape_check(json_t *tree, const Shape *shape, Protocol protocol, GError **error);
-
-/*
- * Checks an answer's tree strictly: a member that the model lacks, or of the wrong type, or a NULL,
- * fails with INTERNAL, naming its path. tree must be an object; shape NULL takes only an empty one.
- * Cheap enough to be called for every answer before its transaction commits.
- */
-gboolean shape_check_output(const json_t *tree, const Shape *shape, GError **error);
-
-/*
- * A leaf's value from its text in a query string or XML element: numbers in decimal, booleans
- * true/false/1/0 in any case, timestamps ISO 8601. Caller owns the result.
- * Error: INVALID_PARAMETER naming field.
- */
-json_t *shape_value_from_text(const Shape *shape, const char *text, const char *field,
-                              GError **error);
-/* The text of a leaf, as in XML and query strings: timestamps ISO 8601 with milliseconds (PROTOCOL_EC2)
- * or seconds (PROTOCOL_QUERY). Caller frees. Error: INTERNAL when value is not of shape's kind. */
-char *shape_value_to_text(const Shape *shape, const json_t *value, Protocol protocol,
-                          GError **error);
-
-/* Whether text is base64 with correct padding (RFC 4648, section 4). */
-gboolean shape_is_base64(const char *text);
