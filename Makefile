@@ -46,6 +46,7 @@ programs: $(PROGRAMS)
 # ---- shapes: read by our own tool from the models that python3-botocore installs
 MODELS   := /usr/lib/python3/dist-packages/botocore/data
 include src/modelc/modelc.mk
+include src/store/store.mk
 
 # ---- objects and one archive a room (a program takes from it only what it calls)
 $(BUILD)/%.o: %.c

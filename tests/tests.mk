@@ -8,6 +8,7 @@ TEST_ROOMS  := server handlers reconcile agent cli drivers store wire model cata
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_LIB) $(foreach r,$(TEST_ROOMS),$(call lib,$(r)))
 	$(call link,$^)
 
+.SECONDARY:
 .PHONY: tests
 tests: $(TEST_BIN)
 

@@ -1,0 +1,23 @@
+/*
+ * handlers/table.h - every handler, declared and found by the catalogue's rows
+ *
+ * A row ACTION(RunTask, run_task, DB_WRITE, "...") of catalog/ecs.def names the function that
+ * serves it; the file that defines run_task includes this header, so the compiler compares them.
+ * A row whose handler is not there yet answers as an operation that is not built.
+ */
+#pragma once
+
+#include "catalog/catalog.h"
+#include "handlers/request.h"
+
+#define ACTION(operation, function, mode, resource)                                                \
+    json_t *function(Request *rq, GError **error);
+#include "catalog/berth.def"
+#include "catalog/ec2.def"
+#include "catalog/ecs.def"
+#include "catalog/iam.def"
+#include "catalog/sts.def"
+#undef ACTION
+
+/* The handler of an operation; NULL when it has none. */
+ActionHandler handler_find(const Service *service, const Operation *operation);
