@@ -1,0 +1,211 @@
+#include "reconcile/hosts.h"
+#include "base/clock.h"
+#include "base/errors.h"
+#include "reconcile/queue.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#define OPEN_WAIT_MS   15000 /* for another worker that is connecting */
+#define DOWN_PAUSE_MS  5000
+
+typedef struct {
+    Hyper *hyper; /* NULL while there is none */
+    gboolean opening;
+    gint64 down_until_ms;
+    char *down_cause;
+} HostEntry;
+
+struct HostPool {
+    const Config *config;
+    DbPool *region;
+    WakeQueue *wakes;
+    pthread_mutex_t lock; /* guards all below */
+    pthread_cond_t opened;
+    GHashTable *entries; /* uri -> HostEntry */
+    char *install_uuid;
+    HyperSettings settings; /* install_uuid is NULL until it was read */
+};
+
+static void host_entry_free(HostEntry *entry)
+{
+    hyper_unref(entry->hyper);
+    g_free(entry->down_cause);
+    g_free(entry);
+}
+
+HostPool *host_pool_new(const Config *config, DbPool *region, WakeQueue *wakes)
+{
+    HostPool *pool = g_new0(HostPool, 1);
+    pthread_condattr_t monotonic;
+
+    pool->config = config;
+    pool->region = region;
+    pool->wakes = wakes;
+    pthread_mutex_init(&pool->lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&pool->opened, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    pool->entries =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)host_entry_free);
+    pool->settings.name = config->name;
+    pool->settings.bridge = config->bridge;
+    pool->settings.cidr = config->network_cidr;
+    return pool;
+}
+
+void host_pool_free(HostPool *pool)
+{
+    if (!pool)
+        return;
+    g_hash_table_destroy(pool->entries);
+    g_free(pool->install_uuid);
+    pthread_cond_destroy(&pool->opened);
+    pthread_mutex_destroy(&pool->lock);
+    g_free(pool);
+}
+
+/* From libvirt's thread. A broken connection may have lost events: the host is looked over. */
+static void on_event(const char *uri, const char *name, gpointer user)
+{
+    HostPool *pool = user;
+
+    if (!name) {
+        wake_push(pool->wakes, "hypervisor", uri);
+        return;
+    }
+    gsize prefix = strlen(pool->config->name);
+    if (strncmp(name, pool->config->name, prefix) == 0 && g_str_has_prefix(name + prefix, "-i-"))
+        wake_push(pool->wakes, "instance", name + prefix + 1);
+}
+
+/* The installation's uuid is read once; it never changes. */
+static gboolean settings_ready(HostPool *pool, GError **error)
+{
+    pthread_mutex_lock(&pool->lock);
+    gboolean known = pool->settings.install_uuid != NULL;
+    pthread_mutex_unlock(&pool->lock);
+    if (known)
+        return TRUE;
+    g_autoptr(DbTx) tx = db_begin(pool->region, DB_MODE_READ, error);
+    if (!tx)
+        return FALSE;
+    g_autoptr(PGresult) res = db_query(
+        tx, error, "SELECT value FROM installation WHERE name = 'install_uuid'", DB_NO_ARGS);
+    if (!res)
+        return FALSE;
+    if (PQntuples(res) == 0)
+        return fail(error, INTERNAL, "table \"installation\" has no \"install_uuid\"");
+    pthread_mutex_lock(&pool->lock);
+    if (!pool->install_uuid)
+        pool->install_uuid = g_strdup(db_text(res, 0, 0));
+    pool->settings.install_uuid = pool->install_uuid;
+    pthread_mutex_unlock(&pool->lock);
+    return TRUE;
+}
+
+static HostEntry *entry_get(HostPool *pool, const char *uri)
+{
+    HostEntry *entry = g_hash_table_lookup(pool->entries, uri);
+
+    if (!entry) {
+        entry = g_new0(HostEntry, 1);
+        g_hash_table_insert(pool->entries, g_strdup(uri), entry);
+    }
+    if (entry->hyper && !hyper_alive(entry->hyper))
+        g_clear_pointer(&entry->hyper, hyper_unref);
+    return entry;
+}
+
+/* With the lock held: waits while another worker connects. The lock is free meanwhile. */
+static HostEntry *entry_wait(HostPool *pool, const char *uri)
+{
+    gint64 until_ms = clock_mono_ms() + OPEN_WAIT_MS;
+    struct timespec until = { .tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000 };
+    HostEntry *entry = entry_get(pool, uri);
+
+    while (entry->opening && clock_mono_ms() < until_ms) {
+        pthread_cond_timedwait(&pool->opened, &pool->lock, &until);
+        entry = entry_get(pool, uri);
+    }
+    return entry;
+}
+
+/* The open connection, or NULL: with *error when the host is down, without when the caller
+ * shall connect. */
+static Hyper *entry_take(HostPool *pool, const char *uri, GError **error)
+{
+    Hyper *hyper = NULL;
+
+    pthread_mutex_lock(&pool->lock);
+    HostEntry *entry = entry_wait(pool, uri);
+    if (entry->hyper)
+        hyper = hyper_ref(entry->hyper);
+    else if (entry->opening)
+        fail(error, HOST_UNREACHABLE, "host \"%s\" is still being connected", uri);
+    else if (clock_mono_ms() < entry->down_until_ms)
+        fail(error, HOST_UNREACHABLE, "%s", entry->down_cause);
+    else
+        entry->opening = TRUE;
+    pthread_mutex_unlock(&pool->lock);
+    return hyper;
+}
+
+static void entry_opened(HostPool *pool, const char *uri, Hyper *hyper, const GError *cause)
+{
+    pthread_mutex_lock(&pool->lock);
+    HostEntry *entry = entry_get(pool, uri);
+    entry->opening = FALSE;
+    g_clear_pointer(&entry->down_cause, g_free);
+    if (hyper) {
+        entry->hyper = hyper_ref(hyper);
+        entry->down_until_ms = 0;
+    } else {
+        entry->down_cause = g_strdup(cause->message);
+        entry->down_until_ms = clock_mono_ms() + DOWN_PAUSE_MS;
+    }
+    pthread_cond_broadcast(&pool->opened);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+Hyper *host_pool_get(HostPool *pool, const char *uri, GError **error)
+{
+    g_autoptr(GError) cause = NULL;
+
+    if (!settings_ready(pool, error))
+        return NULL;
+    Hyper *hyper = entry_take(pool, uri, &cause);
+    if (!hyper && !cause) {
+        hyper = hyper_open(uri, &pool->settings, on_event, pool, &cause);
+        entry_opened(pool, uri, hyper, cause);
+    }
+    if (!hyper)
+        g_propagate_error(error, g_steal_pointer(&cause));
+    return hyper;
+}
+
+Hyper *host_pool_by_id(HostPool *pool, const char *host_id, GError **error)
+{
+    g_autoptr(DbTx) tx = db_begin(pool->region, DB_MODE_READ, error);
+
+    if (!tx)
+        return NULL;
+    g_autoptr(PGresult) res =
+        db_query(tx, error, "SELECT uri FROM hosts WHERE host_id = $1", DB_ARGS(host_id));
+    if (!res)
+        return NULL;
+    db_rollback(g_steal_pointer(&tx));
+    if (PQntuples(res) == 0)
+        return fail_null(error, NOT_FOUND, "host \"%s\" does not exist", host_id);
+    return host_pool_get(pool, db_text(res, 0, 0), error);
+}
+
+void host_pool_drop(HostPool *pool, const char *uri)
+{
+    pthread_mutex_lock(&pool->lock);
+    HostEntry *entry = entry_get(pool, uri);
+    g_clear_pointer(&entry->hyper, hyper_unref);
+    entry->down_until_ms = 0;
+    pthread_mutex_unlock(&pool->lock);
+}

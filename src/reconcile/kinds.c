@@ -1,0 +1,5 @@
+#include "reconcile/kinds.h"
+
+const StepKind step_kinds[] = {
+    { NULL, NULL, NULL, FALSE },
+};

@@ -1,0 +1,17 @@
+/*
+ * reconcile/kinds.h - the steps of each kind, as kinds.c lists them
+ *
+ * Each takes its object's id; see reconcile/step.h for what a step may do.
+ */
+#pragma once
+
+#include "reconcile/step.h"
+
+StepResult host_step(World *world, const char *host_id, gint64 *ret_again_ms, GError **error);
+StepResult image_step(World *world, const char *image_id, gint64 *ret_again_ms, GError **error);
+/* id is "HOST_ID/IMAGE_ID": the image's files in the host's pool. */
+StepResult base_step(World *world, const char *id, gint64 *ret_again_ms, GError **error);
+StepResult instance_step(World *world, const char *instance_id, gint64 *ret_again_ms,
+                         GError **error);
+StepResult bootstrap_step(World *world, const char *instance_id, gint64 *ret_again_ms,
+                          GError **error);
