@@ -2,7 +2,7 @@
  * wire/codec.h - one request, answer or error between bytes and tree, by the service's protocol
  *
  * The server decodes requests and encodes answers and errors; clients (berth, berth-agent) do the
- * reverse. The modules for one protocol each are query.h, xml.h and json.h. Bodies are NUL-terminated
+ * reverse. For one protocol each: query.h, xml.h, xml_read.h, json.h. Bodies are NUL-terminated
  * beyond their length. Callers free results.
  */
 #pragma once

@@ -1,8 +1,8 @@
 /*
- * wire/xml.h - answers and errors of EC2 Query and AWS Query between XML and tree
+ * wire/xml.h - answers and errors of EC2 Query and AWS Query as XML
  *
  * Written by a small emitter of ours: element names come from the generated tables alone, text through
- * one escape. Read by libxml2's reader: no network, no DTD, no entities, bounded.
+ * one escape; xml_read.h reads them.
  * Source: EC2 Query and AWS Query protocols.
  */
 #pragma once
@@ -16,9 +16,3 @@ char *xml_encode_answer(const Service *service, const Operation *operation, cons
 char *xml_encode_error(Protocol protocol, const char *xml_namespace, const char *code,
                        const char *message, gboolean sender_fault, const char *request_id,
                        gsize *ret_length);
-/* The tree of an answer; elements the shape lacks are passed over, as SDKs do.
- * Error: MALFORMED_REQUEST. */
-json_t *xml_decode_answer(const Service *service, const Operation *operation, const char *text,
-                          gsize length, GError **error);
-/* Code and message of an error document of either form; FALSE when it is none. Caller frees both. */
-gboolean xml_decode_error(const char *text, gsize length, char **ret_code, char **ret_message);
