@@ -1,0 +1,216 @@
+#include "wire/ws.h"
+
+#include "base/id.h"
+
+#include <string.h>
+#include <wslay/wslay.h>
+
+/* RFC 6455 section 1.3. */
+#define ACCEPT_GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+#define KEY_BYTES   16
+/* RFC 6455 section 5.5: a control frame has 125 bytes, two of them the close code. */
+#define REASON_MAX 123
+
+struct Ws {
+    wslay_event_context_ptr context;
+    gsize message_max;
+    WsOnText on_text;
+    WsOnPong on_pong;
+    gpointer user;
+    const guint8 *input; /* during ws_feed */
+    gsize input_length;
+    GByteArray *output;
+    gsize output_at;
+    gboolean broken;
+};
+
+void ws_make_key(char ret_key[WS_KEY_SIZE])
+{
+    guint8 bytes[KEY_BYTES];
+
+    id_random(bytes, sizeof bytes);
+    g_autofree char *text = g_base64_encode(bytes, sizeof bytes);
+    g_strlcpy(ret_key, text, WS_KEY_SIZE);
+}
+
+gboolean ws_check_key(const char *key)
+{
+    gsize length = 0;
+
+    if (strlen(key) != WS_KEY_SIZE - 1 || !g_str_has_suffix(key, "=="))
+        return FALSE;
+    for (gsize i = 0; i < WS_KEY_SIZE - 3; i++)
+        if (!g_ascii_isalnum(key[i]) && key[i] != '+' && key[i] != '/')
+            return FALSE;
+    g_autofree guchar *bytes = g_base64_decode(key, &length);
+    return length == KEY_BYTES;
+}
+
+void ws_make_accept(const char *key, char ret_accept[WS_ACCEPT_SIZE])
+{
+    g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA1);
+    guint8 digest[20];
+    gsize length = sizeof digest;
+
+    g_checksum_update(sum, (const guchar *)key, (gssize)strlen(key));
+    g_checksum_update(sum, (const guchar *)ACCEPT_GUID, (gssize)strlen(ACCEPT_GUID));
+    g_checksum_get_digest(sum, digest, &length);
+    g_autofree char *text = g_base64_encode(digest, length);
+    g_strlcpy(ret_accept, text, WS_ACCEPT_SIZE);
+}
+
+static ssize_t take_input(wslay_event_context_ptr context, uint8_t *buffer, size_t length,
+                          int flags G_GNUC_UNUSED, void *user)
+{
+    Ws *ws = user;
+    gsize count = MIN(length, ws->input_length);
+
+    if (count == 0) {
+        wslay_event_set_error(context, WSLAY_ERR_WOULDBLOCK);
+        return -1;
+    }
+    memcpy(buffer, ws->input, count);
+    ws->input += count;
+    ws->input_length -= count;
+    return (ssize_t)count;
+}
+
+static ssize_t put_output(wslay_event_context_ptr context G_GNUC_UNUSED, const uint8_t *data,
+                          size_t length, int flags G_GNUC_UNUSED, void *user)
+{
+    Ws *ws = user;
+
+    g_byte_array_append(ws->output, data, (guint)length);
+    return (ssize_t)length;
+}
+
+static int make_mask(wslay_event_context_ptr context G_GNUC_UNUSED, uint8_t *buffer, size_t length,
+                     void *user G_GNUC_UNUSED)
+{
+    id_random(buffer, length);
+    return 0;
+}
+
+static void take_message(wslay_event_context_ptr context,
+                         const struct wslay_event_on_msg_recv_arg *message, void *user)
+{
+    Ws *ws = user;
+
+    if (message->opcode == WSLAY_TEXT_FRAME) {
+        g_autofree char *text = g_malloc(message->msg_length + 1);
+        if (message->msg_length)
+            memcpy(text, message->msg, message->msg_length);
+        text[message->msg_length] = '\0';
+        ws->on_text(ws, text, message->msg_length, ws->user);
+    } else if (message->opcode == WSLAY_BINARY_FRAME) {
+        wslay_event_shutdown_read(context);
+        wslay_event_queue_close(context, WSLAY_CODE_UNSUPPORTED_DATA, NULL, 0);
+    } else if (message->opcode != WSLAY_CONNECTION_CLOSE && ws->on_pong) {
+        ws->on_pong(ws, ws->user);
+    }
+}
+
+Ws *ws_new(WsRole role, gsize message_max, WsOnText on_text, WsOnPong on_pong, gpointer user)
+{
+    static const struct wslay_event_callbacks callbacks = {
+        .recv_callback = take_input,
+        .send_callback = put_output,
+        .genmask_callback = make_mask,
+        .on_msg_recv_callback = take_message,
+    };
+    Ws *ws = g_new0(Ws, 1);
+
+    ws->message_max = message_max;
+    ws->on_text = on_text;
+    ws->on_pong = on_pong;
+    ws->user = user;
+    ws->output = g_byte_array_new();
+    int failed = role == WS_SERVER
+                     ? wslay_event_context_server_init(&ws->context, &callbacks, ws)
+                     : wslay_event_context_client_init(&ws->context, &callbacks, ws);
+    if (failed)
+        g_error("out of memory for a WebSocket");
+    wslay_event_config_set_max_recv_msg_length(ws->context, message_max);
+    return ws;
+}
+
+void ws_free(Ws *ws)
+{
+    if (!ws)
+        return;
+    wslay_event_context_free(ws->context);
+    g_byte_array_free(ws->output, TRUE);
+    g_free(ws);
+}
+
+gboolean ws_feed(Ws *ws, const void *data, gsize length)
+{
+    ws->input = data;
+    ws->input_length = length;
+    if (!ws->broken && wslay_event_want_read(ws->context) && wslay_event_recv(ws->context) != 0)
+        ws->broken = TRUE;
+    ws->input = NULL;
+    ws->input_length = 0;
+    return !ws->broken && wslay_event_want_read(ws->context);
+}
+
+gboolean ws_send_text(Ws *ws, const char *text, gsize length)
+{
+    const struct wslay_event_msg message = { WSLAY_TEXT_FRAME, (const uint8_t *)text, length };
+
+    return !ws->broken && wslay_event_queue_msg(ws->context, &message) == 0;
+}
+
+gboolean ws_send_ping(Ws *ws)
+{
+    const struct wslay_event_msg message = { WSLAY_PING, NULL, 0 };
+
+    return !ws->broken && wslay_event_queue_msg(ws->context, &message) == 0;
+}
+
+gboolean ws_send_close(Ws *ws, guint16 code, const char *reason)
+{
+    gsize length = MIN(strlen(reason), REASON_MAX);
+    const char *end;
+
+    /* A cut must not split a character. */
+    if (!g_utf8_validate(reason, (gssize)length, &end))
+        length = (gsize)(end - reason);
+    return !ws->broken && wslay_event_queue_close(ws->context, code, (const uint8_t *)reason,
+                                                  length) == 0;
+}
+
+const guint8 *ws_output(Ws *ws, gsize *ret_length)
+{
+    if (!ws->broken && wslay_event_want_write(ws->context) && wslay_event_send(ws->context) != 0)
+        ws->broken = TRUE;
+    *ret_length = ws->output->len - ws->output_at;
+    return ws->output->data + ws->output_at;
+}
+
+void ws_output_done(Ws *ws, gsize length)
+{
+    ws->output_at += length;
+    if (ws->output_at < ws->output->len)
+        return;
+    /* An idle channel keeps no buffer. */
+    g_byte_array_set_size(ws->output, 0);
+    ws->output_at = 0;
+    if (wslay_event_get_queued_msg_count(ws->context) == 0) {
+        g_byte_array_free(ws->output, TRUE);
+        ws->output = g_byte_array_new();
+    }
+}
+
+gboolean ws_is_closed(const Ws *ws)
+{
+    return ws->broken ||
+           (!wslay_event_want_read(ws->context) && !wslay_event_want_write(ws->context));
+}
+
+guint16 ws_peer_close_code(const Ws *ws)
+{
+    return wslay_event_get_close_received(ws->context)
+               ? wslay_event_get_status_code_received(ws->context)
+               : 0;
+}
