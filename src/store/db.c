@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/errors.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <string.h>
 #include <time.h>
@@ -130,10 +131,12 @@ static void pool_give(DbPool *pool, Session *session)
     pthread_mutex_unlock(&pool->lock);
 }
 
-/* A server that was restarted has closed idle sessions: an end of file waits on the socket. */
+/* Nothing is due on an idle session: what waits there is the server's farewell. */
 static gboolean session_alive(Session *session)
 {
-    return PQconsumeInput(session->conn) && PQstatus(session->conn) == CONNECTION_OK;
+    struct pollfd waits = { .fd = PQsocket(session->conn), .events = POLLIN };
+
+    return PQstatus(session->conn) == CONNECTION_OK && poll(&waits, 1, 0) == 0;
 }
 
 DbTx *db_begin(DbPool *pool, DbMode mode, GError **error)
