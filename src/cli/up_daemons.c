@@ -1,0 +1,116 @@
+#include "base/errors.h"
+#include "cli/process.h"
+#include "cli/up.h"
+#include "store/setup.h"
+
+#include <arpa/inet.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Whether something listens on a port of this machine. */
+static gboolean port_answers(gpointer user)
+{
+    struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+                              .sin_port = htons((guint16)GPOINTER_TO_UINT(user)) };
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    gboolean answers = fd >= 0 && connect(fd, (struct sockaddr *)&to, sizeof to) == 0;
+
+    if (fd >= 0)
+        close(fd);
+    return answers;
+}
+
+/* Starts a daemon that listens on port, unless it runs. */
+static gboolean daemon_up(Up *up, const char *name, const char *const *argv, const char *user,
+                          guint port, GError **error)
+{
+    g_autofree char *pid_file = install_pid_file(up->in, name);
+    g_autofree char *log_file = install_log_file(up->in, name);
+    const Daemon daemon = { .argv = argv, .user = user, .log_file = log_file,
+                            .pid_file = pid_file, .timeout_ms = 30000, .ready = port_answers,
+                            .ready_data = GUINT_TO_POINTER(port) };
+
+    if (process_lives(pid_file, NULL)) {
+        up_found(up, "runs on port %u", port);
+        return process_wait(port_answers, GUINT_TO_POINTER(port), 10000) ||
+               fail(error, COMMAND, "%s runs but does not listen on port %u; see %s", name, port,
+                    log_file);
+    }
+    if (port_answers(GUINT_TO_POINTER(port)))
+        return fail(error, COMMAND,
+                    "port %u is taken by another program (ss -ltnp shows which); give another "
+                    "one in %s",
+                    port, up->config->file);
+    up_did(up, "started on port %u", port);
+    return process_start(&daemon, error);
+}
+
+/* -- the schema, which berthd carries */
+gboolean up_schema(Up *up, GError **error)
+{
+    g_autofree char *berthd = install_program("berthd", error);
+    const char *const argv[] = { berthd, "--config", up->config->file, "--migrate", NULL };
+    g_autofree char *said = NULL;
+
+    if (!berthd || !process_run(argv, NULL, &said, error))
+        return FALSE;
+    g_autofree char *id = setup_install_uuid(up->config->region_dsn, error);
+    if (!id)
+        return FALSE;
+    /* "berth destroy" needs it to know its guests when the database is gone */
+    if (!g_file_set_contents(up->in->install_id, id, -1, error))
+        return FALSE;
+    g_strchomp(said);
+    up_found(up, "%s", *said ? said : "current");
+    return TRUE;
+}
+
+/* -- the registry */
+/* YAML reads JSON. */
+static gboolean registry_settings(const Install *in, guint port, char **ret_file, GError **error)
+{
+    g_autofree char *data = g_build_filename(in->registry_dir, "data", NULL);
+    g_autofree char *address = g_strdup_printf("0.0.0.0:%u", port);
+    json_auto_t *tree = json_pack(
+        "{s:s, s:{s:s}, s:{s:{s:s}, s:{s:b}}, s:{s:s, s:{s:s, s:s}}}", "version", "0.1", "log",
+        "level", "warn", "storage", "filesystem", "rootdirectory", data, "delete", "enabled", 1,
+        "http", "addr", address, "tls", "certificate", in->server_cert, "key", in->server_key);
+    g_autofree char *file = g_build_filename(in->registry_dir, "config.yml", NULL);
+    char *text = json_dumps(tree, JSON_INDENT(2));
+    gboolean saved = g_file_set_contents_full(file, text, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0644,
+                                              error);
+    free(text);
+    *ret_file = g_steal_pointer(&file);
+    return saved;
+}
+
+gboolean up_registry(Up *up, GError **error)
+{
+    const char *colon = strrchr(up->config->registry, ':');
+    g_autofree char *host = colon ? g_strndup(up->config->registry,
+                                              (gsize)(colon - up->config->registry)) : NULL;
+    g_autofree char *file = NULL;
+    guint64 port = 0;
+
+    if (!colon || !g_ascii_string_to_unsigned(colon + 1, 10, 1, 65535, &port, NULL))
+        return fail(error, CONFIG, "%s: [images] registry is not HOST:PORT", up->config->file);
+    if (strcmp(host, up->config->advertise) != 0) {
+        up_found(up, "%s, not ours to start", up->config->registry);
+        return TRUE;
+    }
+    if (!registry_settings(up->in, (guint)port, &file, error))
+        return FALSE;
+    const char *const argv[] = { "docker-registry", "serve", file, NULL };
+    return daemon_up(up, "registry", argv, up->in->user, (guint)port, error);
+}
+
+gboolean up_berthd(Up *up, GError **error)
+{
+    g_autofree char *berthd = install_program("berthd", error);
+    const char *const argv[] = { berthd, "--config", up->config->file, NULL };
+
+    return berthd && daemon_up(up, "berthd", argv, NULL, up->config->listen_port, error);
+}

@@ -1,0 +1,202 @@
+#include "base/crypto.h"
+#include "base/errors.h"
+#include "cli/process.h"
+#include "cli/up.h"
+#include "drivers/certificate.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <pwd.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define LIBVIRT_SOCKET  "/run/libvirt/libvirt-sock"
+#define VIRTLOGD_SOCKET "/run/libvirt/virtlogd-sock"
+
+/* -- programs: what we run, and the Debian package that brings it */
+static const struct {
+    const char *program;
+    const char *package;
+} needed[] = {
+    { "libvirtd", "libvirt-daemon-system" },
+    { "virsh", "libvirt-clients" },
+    { "qemu-system-x86_64", "qemu-system-x86" },
+    { "qemu-img", "qemu-utils" },
+    { "dnsmasq", "dnsmasq-base" },
+    { "iptables", "iptables" },
+    { "ip", "iproute2" },
+    { "docker-registry", "docker-registry" },
+    { "skopeo", "skopeo" },
+    { "ssh", "openssh-client" },
+    { "xorriso", "xorriso" },
+};
+
+gboolean up_programs(Up *up, GError **error)
+{
+    g_autoptr(GString) missing = g_string_new(NULL);
+
+    for (gsize i = 0; i < G_N_ELEMENTS(needed); i++) {
+        g_autofree char *path = process_find(needed[i].program);
+        if (!path)
+            g_string_append_printf(missing, " %s", needed[i].package);
+    }
+    if (strcmp(up->config->database, "embedded") == 0 &&
+        !g_file_test("/usr/lib/postgresql", G_FILE_TEST_IS_DIR))
+        g_string_append(missing, " postgresql");
+    if (missing->len > 0)
+        return fail(error, COMMAND, "packages are missing; install them: sudo apt-get install%s",
+                    missing->str);
+    up_found(up, "installed");
+    return TRUE;
+}
+
+/* -- the user that PostgreSQL and the registry run as */
+gboolean up_user(Up *up, GError **error)
+{
+    const Install *in = up->in;
+    const struct passwd *entry = getpwnam(in->user);
+    g_autofree char *comment = g_strdup_printf("Berth %s", up->config->name);
+    const char *const add[] = { "useradd", "--system", "--user-group", "--no-create-home",
+                                "--home-dir", up->config->state_dir, "--shell", "/usr/sbin/nologin",
+                                "--comment", comment, in->user, NULL };
+
+    up_found(up, "%s", in->user);
+    if (!entry) {
+        up_did(up, "made %s", in->user);
+        return process_run(add, NULL, NULL, error);
+    }
+    if (strcmp(entry->pw_dir, up->config->state_dir) != 0)
+        return fail(error, CONFIG,
+                    "user \"%s\" is not of this installation (its home is %s); give it another "
+                    "name in %s: [berth] name",
+                    in->user, entry->pw_dir, up->config->file);
+    return TRUE;
+}
+
+/* -- certificates */
+static void add_host(GPtrArray *names, const char *host)
+{
+    struct in6_addr address;
+    gboolean ip = inet_pton(AF_INET, host, &address) == 1 || inet_pton(AF_INET6, host, &address) == 1;
+
+    g_ptr_array_add(names, g_strdup_printf("%s:%s", ip ? "IP" : "DNS", host));
+}
+
+/* Every name a client may call this machine by; stock agents ask for "HOST:PORT" too. */
+static GPtrArray *server_names(const Config *config, GError **error)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+    g_autofree char *gateway = install_gateway(config->network_cidr, error);
+    static const char *const services[] = { "ec2", "ecs", "sts", "iam", "berth" };
+    char host[256] = "localhost";
+
+    if (!gateway)
+        return NULL;
+    add_host(names, "localhost");
+    add_host(names, "127.0.0.1");
+    add_host(names, config->advertise);
+    add_host(names, gateway);
+    gethostname(host, sizeof host - 1);
+    add_host(names, host);
+    for (gsize i = 0; i < G_N_ELEMENTS(services); i++)
+        g_ptr_array_add(names, g_strdup_printf("DNS:%s.%s.amazonaws.com", services[i],
+                                               config->region));
+    g_ptr_array_add(names, g_strdup_printf("DNS:%s:%u", config->advertise, config->channel_port));
+    g_ptr_array_add(names, g_strdup_printf("DNS:%s:%u", config->advertise, config->listen_port));
+    g_ptr_array_add(names, NULL);
+    return g_steal_pointer(&names);
+}
+
+/* The registry runs as our user and reads the same key. */
+static gboolean share_key(const Install *in, GError **error)
+{
+    const struct passwd *owner = getpwnam(in->user);
+
+    if (!owner || chown(in->server_key, 0, owner->pw_gid) < 0 || chmod(in->server_key, 0640) < 0)
+        return fail(error, CONFIG, "cannot let %s read \"%s\": %s", in->user, in->server_key,
+                    g_strerror(errno));
+    return TRUE;
+}
+
+gboolean up_certificates(Up *up, GError **error)
+{
+    const Install *in = up->in;
+    g_autofree char *authority = g_strdup_printf("Berth %s authority", up->config->name);
+    g_autoptr(GPtrArray) names = server_names(up->config, error);
+    guint8 key[CRYPTO_KEY_SIZE];
+
+    if (!names || !crypto_load_key(in->master_key, TRUE, key, error))
+        return FALSE;
+    explicit_bzero(key, sizeof key);
+    up_found(up, "%s", in->ca_cert);
+    if (!certificate_authority_exists(in->ca_cert, in->ca_key)) {
+        up_did(up, "made authority %s", in->ca_cert);
+        if (!certificate_make_authority(authority, in->ca_cert, in->ca_key, error))
+            return FALSE;
+    }
+    const char *const *list = (const char *const *)names->pdata;
+    if (!certificate_covers(in->ca_cert, list, in->server_cert, in->server_key)) {
+        if (!up->changed)
+            up_did(up, "made a new server certificate");
+        if (!certificate_make_server(in->ca_cert, in->ca_key, list, in->server_cert,
+                                     in->server_key, error))
+            return FALSE;
+    }
+    return share_key(in, error);
+}
+
+/* -- libvirt */
+static gboolean socket_answers(gpointer user)
+{
+    struct sockaddr_un to = { .sun_family = AF_UNIX };
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    g_strlcpy(to.sun_path, user, sizeof to.sun_path);
+    gboolean answers = fd >= 0 && connect(fd, (struct sockaddr *)&to, sizeof to) == 0;
+    if (fd >= 0)
+        close(fd);
+    return answers;
+}
+
+static gboolean start_one(const Install *in, const char *name, const char *socket_path,
+                          GError **error)
+{
+    g_autofree char *program = process_find(name);
+    g_autofree char *pid_file = install_pid_file(in, name);
+    g_autofree char *log_file = install_log_file(in, name);
+    const char *const argv[] = { program, NULL };
+    const Daemon daemon = { .argv = argv, .log_file = log_file, .pid_file = pid_file,
+                            .timeout_ms = 30000, .ready = socket_answers,
+                            .ready_data = (gpointer)socket_path };
+
+    if (socket_answers((gpointer)socket_path))
+        return TRUE;
+    if (!program)
+        return fail(error, COMMAND, "there is no program \"%s\"", name);
+    return process_start(&daemon, error);
+}
+
+gboolean up_libvirt(Up *up, GError **error)
+{
+    static const char *const start[] = { "systemctl", "start", "virtlogd.socket", "libvirtd.service",
+                                         NULL };
+
+    if (strcmp(up->config->libvirt_uri, "qemu:///system") != 0) {
+        up_found(up, "%s, not ours to start", up->config->libvirt_uri);
+        return TRUE;
+    }
+    if (socket_answers((gpointer)LIBVIRT_SOCKET)) {
+        up_found(up, "runs");
+        return TRUE;
+    }
+    if (g_file_test("/run/systemd/system", G_FILE_TEST_IS_DIR)) {
+        up_did(up, "started by systemd");
+        return process_run(start, NULL, NULL, error);
+    }
+    up_did(up, "started virtlogd and libvirtd");
+    return start_one(up->in, "virtlogd", VIRTLOGD_SOCKET, error) &&
+           start_one(up->in, "libvirtd", LIBVIRT_SOCKET, error);
+}
