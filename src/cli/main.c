@@ -30,6 +30,16 @@ static int report(const Cli *cli, const GError *error)
     return cli_status(error);
 }
 
+/* libvirtd finds dnsmasq and iptables there, whoever calls us. */
+static void path_complete(void)
+{
+    const char *path = g_getenv("PATH");
+    g_autofree char *all = g_strconcat(path ? path : "/usr/bin:/bin", ":/usr/sbin:/sbin", NULL);
+
+    if (!path || !strstr(path, "/usr/sbin"))
+        g_setenv("PATH", all, TRUE);
+}
+
 int main(int argc, char **argv)
 {
     g_autoptr(GError) error = NULL;
@@ -39,6 +49,7 @@ int main(int argc, char **argv)
     setlocale(LC_ALL, "C.UTF-8");
     signal(SIGPIPE, SIG_IGN);
     fault_init();
+    path_complete();
     if (!cli_parse(&cli, argc, argv, &error))
         status = report(&cli, error);
     else if (!cli.command)

@@ -131,7 +131,7 @@ static gboolean cluster_make(Up *up, const char *bin, GError **error)
 
     if (!process_run(remove, NULL, NULL, error))
         return FALSE;
-    if (!owner || g_mkdir(data, 0700) < 0 || chown(data, owner->pw_uid, owner->pw_gid) < 0)
+    if (!owner || mkdir(data, 0700) < 0 || chown(data, owner->pw_uid, owner->pw_gid) < 0)
         return fail(error, CONFIG, "cannot make \"%s\": %s", data, g_strerror(errno));
     if (!process_run(make, in->user, NULL, error) || !write_settings(in, data, &changed, error))
         return FALSE;
