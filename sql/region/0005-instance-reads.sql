@@ -1,6 +1,10 @@
 -- What reads of instances need: pages in the order of launch, console output, how to import.
 
 CREATE INDEX instances_launch ON instances (account_id, launched_at, reservation_id, launch_index);
+-- ids of what an instance or image carries, which tags name
+CREATE UNIQUE INDEX instances_volume ON instances (root_volume_id);
+CREATE UNIQUE INDEX instances_eni ON instances (eni_id);
+CREATE UNIQUE INDEX images_snapshot ON images (snapshot_id);
 
 -- The tail of each instance's console. A handler raises wanted and wakes the instance's step,
 -- which reads the log on the host, stores its tail and sets served to the wanted it read.
