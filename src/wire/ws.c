@@ -13,7 +13,6 @@
 
 struct Ws {
     wslay_event_context_ptr context;
-    gsize message_max;
     WsOnText on_text;
     WsOnPong on_pong;
     gpointer user;
@@ -120,7 +119,6 @@ Ws *ws_new(WsRole role, gsize message_max, WsOnText on_text, WsOnPong on_pong, g
     };
     Ws *ws = g_new0(Ws, 1);
 
-    ws->message_max = message_max;
     ws->on_text = on_text;
     ws->on_pong = on_pong;
     ws->user = user;

@@ -197,7 +197,7 @@ static void quiet(void *user G_GNUC_UNUSED, const char *message G_GNUC_UNUSED,
 /* A reader on the root element; NULL when there is none. */
 static xmlTextReader *open_reader(const char *text, gsize length)
 {
-    const int options = XML_PARSE_NONET | XML_PARSE_NOCDATA | XML_PARSE_NOBLANKS;
+    const int options = XML_PARSE_NONET | XML_PARSE_NOCDATA;
     g_autoptr(xmlTextReader) reader = NULL;
 
     if (length > G_MAXINT)
