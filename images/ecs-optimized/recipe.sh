@@ -79,20 +79,21 @@ recipe_clean() {
     mkdir -p "$root/var/cache/apt/archives/partial" "$root/var/lib/apt/lists/partial"
 }
 
-# Modules in the order in which the initial ramdisk loads them.
-boot_modules='virtio virtio_ring virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk
-    failover net_failover virtio_net virtio_console'
+# What the initial ramdisk loads: the disk, and what every boot needs soon after.
+boot_modules='virtio_pci virtio_blk virtio_net virtio_console'
 
 recipe_boot() {
     local root=$1 to=$2 ramdisk=$2/ramdisk kernel version n=10 module file
     kernel=$(ls "$root"/boot/vmlinuz-*)
     version=${kernel##*/vmlinuz-}
     mkdir -p "$ramdisk/modules"
+    depmod --basedir "$root" "$version"
     for module in $boot_modules; do
-        file=$(find "$root/lib/modules/$version/kernel" -name "$module.ko")
-        [[ -f $file ]] || fail "the kernel has no module \"$module\""
-        cp "$file" "$ramdisk/modules/$((n++))-$module.ko"
-    done
+        modprobe --dirname "$root" --set-version "$version" --show-depends "$module"
+    done >"$to/modules"
+    while read -r _ file; do
+        cp "$file" "$ramdisk/modules/$((n++))-${file##*/}"
+    done < <(awk '$1 == "insmod" && !seen[$2]++' "$to/modules")
     gcc -std=gnu17 -Os -Wall -Wextra -Wshadow -static -s -ffunction-sections -Wl,--gc-sections \
         -o "$ramdisk/init" "$recipe/boot/init.c"
     find "$ramdisk" -print0 | xargs -0 touch --date="@$SOURCE_DATE_EPOCH"
