@@ -1,0 +1,48 @@
+#include "handlers/agent_self.h"
+#include "base/errors.h"
+#include "store/sessions.h"
+
+#include <string.h>
+
+gboolean agent_is_caller(const Request *rq)
+{
+    return rq->identity->kind == PRINCIPAL_SESSION &&
+           g_strcmp0(rq->identity->role_name, SESSION_AGENT_ROLE) == 0;
+}
+
+static gboolean check_one(Request *rq, const char *named, GError **error)
+{
+    const char *slash = strrchr(named, '/');
+    const char *id = slash ? slash + 1 : named;
+    g_autoptr(PGresult) res =
+        db_query(rq->tx, error,
+                 "SELECT ec2_instance_id = $3 FROM container_instances"
+                 " WHERE account_id = $1 AND container_instance_id = $2",
+                 DB_ARGS(rq->account_id, id, rq->identity->subject));
+    if (!res)
+        return FALSE;
+    if (PQntuples(res) > 0 && !db_truth(res, 0, 0))
+        return fail(error, ACCESS_DENIED,
+                    "User: %s is not authorized to act for container instance: %s",
+                    rq->identity->principal_arn, named);
+    return TRUE;
+}
+
+gboolean agent_check_self(Request *rq, GError **error)
+{
+    static const char *const members[] = { "containerInstance", "containerInstanceArn" };
+    const json_t *named;
+    gsize n;
+
+    if (!agent_is_caller(rq))
+        return TRUE;
+    for (gsize i = 0; i < G_N_ELEMENTS(members); i++) {
+        const char *one = request_text(rq, members[i]);
+        if (one && !check_one(rq, one, error))
+            return FALSE;
+    }
+    json_array_foreach(request_member(rq, "containerInstances"), n, named)
+        if (json_is_string(named) && !check_one(rq, json_string_value(named), error))
+            return FALSE;
+    return TRUE;
+}

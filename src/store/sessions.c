@@ -1,0 +1,108 @@
+#include "store/sessions.h"
+#include "base/errors.h"
+#include "base/id.h"
+
+#include <string.h>
+
+#define KEY_ID_LENGTH 20
+#define ROLE_ID_LENGTH 21
+#define SECRET_LENGTH 40
+/* Tools written against Amazon's tokens expect this beginning and length. */
+#define TOKEN_PREFIX "FQoGZXIvYXdzE"
+#define TOKEN_LENGTH 356
+
+void role_session_free(RoleSession *session)
+{
+    if (!session)
+        return;
+    g_free(session->access_key_id);
+    g_free(session->account_id);
+    g_free(session->role_name);
+    g_free(session->role_id);
+    g_free(session->session_name);
+    g_free(session->subject);
+    g_free(session->sealed_secret);
+    g_free(session);
+}
+
+RoleSession *sessions_find(DbTx *tx, const char *access_key_id, GError **error)
+{
+    g_autoptr(PGresult) res =
+        db_query(tx, error,
+                 "SELECT s.access_key_id, s.account_id, s.role_name, s.role_id, s.session_name,"
+                 " s.subject, s.sealed_secret, s.token_sha256, " DB_US("s.expires_at") ", a.is_admin"
+                 " FROM sessions s JOIN accounts a USING (account_id) WHERE s.access_key_id = $1",
+                 DB_ARGS(access_key_id));
+    if (!res || PQntuples(res) == 0)
+        return NULL;
+    RoleSession *session = g_new0(RoleSession, 1);
+    session->access_key_id = g_strdup(db_text(res, 0, 0));
+    session->account_id = g_strdup(db_text(res, 0, 1));
+    session->role_name = g_strdup(db_text(res, 0, 2));
+    session->role_id = g_strdup(db_text(res, 0, 3));
+    session->session_name = g_strdup(db_text(res, 0, 4));
+    session->subject = g_strdup(db_text(res, 0, 5));
+    session->sealed_secret = g_strdup(db_text(res, 0, 6));
+    g_strlcpy(session->token_sha256, db_text(res, 0, 7), sizeof session->token_sha256);
+    session->expires_us = db_int64(res, 0, 8);
+    session->is_admin = db_truth(res, 0, 9);
+    return session;
+}
+
+void session_credentials_free(SessionCredentials *credentials)
+{
+    if (!credentials)
+        return;
+    g_free(credentials->access_key_id);
+    g_free(credentials->secret);
+    g_free(credentials->token);
+    g_free(credentials);
+}
+
+static char *derived_role_id(const char *account_id, const char *role_name)
+{
+    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    g_autofree char *words = g_strconcat("role\n", account_id, "\n", role_name, NULL);
+    guint8 digest[CRYPTO_SHA256_SIZE];
+    char *id = g_malloc(ROLE_ID_LENGTH + 1);
+
+    crypto_sha256(words, strlen(words), digest);
+    memcpy(id, "AROA", 4);
+    for (guint i = 4; i < ROLE_ID_LENGTH; i++)
+        id[i] = alphabet[digest[i] % 32];
+    id[ROLE_ID_LENGTH] = '\0';
+    return id;
+}
+
+SessionCredentials *sessions_make(DbTx *tx, const guint8 master_key[CRYPTO_KEY_SIZE],
+                                  const char *account_id, const char *role_name,
+                                  const char *session_name, const char *subject, gint64 expires_us,
+                                  GError **error)
+{
+    g_autoptr(SessionCredentials) made = g_new0(SessionCredentials, 1);
+    g_autofree char *random = id_secret(TOKEN_LENGTH - strlen(TOKEN_PREFIX));
+    char digest[CRYPTO_SHA256_HEX_SIZE];
+
+    made->access_key_id = id_iam("ASIA", KEY_ID_LENGTH);
+    made->secret = id_secret(SECRET_LENGTH);
+    made->token = g_strconcat(TOKEN_PREFIX, random, NULL);
+    made->expires_us = expires_us;
+    crypto_sha256_hex(made->token, strlen(made->token), digest);
+    g_autofree char *sealed = crypto_seal(master_key, made->secret);
+    g_autofree char *role_id = derived_role_id(account_id, role_name);
+    if (!db_exec(tx, error,
+                 "INSERT INTO sessions (access_key_id, account_id, role_name, role_id,"
+                 " session_name, subject, sealed_secret, token_sha256, expires_at)"
+                 " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+                 DB_ARGS(made->access_key_id, account_id, role_name, role_id, session_name, subject,
+                         sealed, digest, db_time(tx, expires_us)),
+                 NULL))
+        return NULL;
+    return g_steal_pointer(&made);
+}
+
+gboolean sessions_prune(DbTx *tx, GError **error)
+{
+    return db_exec(tx, error, "DELETE FROM sessions WHERE expires_at < now() - interval '1 hour'",
+                   DB_NO_ARGS, NULL);
+}
