@@ -8,6 +8,7 @@
 #include "server/perform.h"
 #include "server/route.h"
 #include "store/sessions.h"
+#include "shape/check.h"
 #include "wire/codec.h"
 
 #include <string.h>

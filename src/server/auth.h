@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "base/errors.h"
 #include "server/keycache.h"
 #include "wire/sigv4.h"
 
