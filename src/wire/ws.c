@@ -20,7 +20,7 @@ struct Ws {
     gsize input_length;
     GByteArray *output;
     gsize output_at;
-    gboolean broken;
+    gboolean broken; /* nothing can be written any more */
 };
 
 void ws_make_key(char ret_key[WS_KEY_SIZE])
@@ -145,11 +145,12 @@ gboolean ws_feed(Ws *ws, const void *data, gsize length)
 {
     ws->input = data;
     ws->input_length = length;
-    if (!ws->broken && wslay_event_want_read(ws->context) && wslay_event_recv(ws->context) != 0)
-        ws->broken = TRUE;
+    /* After a failure wslay reads no more, and has queued the close frame that says so. */
+    if (wslay_event_want_read(ws->context) && wslay_event_recv(ws->context) != 0)
+        wslay_event_shutdown_read(ws->context);
     ws->input = NULL;
     ws->input_length = 0;
-    return !ws->broken && wslay_event_want_read(ws->context);
+    return wslay_event_want_read(ws->context);
 }
 
 gboolean ws_send_text(Ws *ws, const char *text, gsize length)
@@ -166,6 +167,13 @@ gboolean ws_send_ping(Ws *ws)
     return !ws->broken && wslay_event_queue_msg(ws->context, &message) == 0;
 }
 
+/* Makes bytes of what is queued. */
+static void flush(Ws *ws)
+{
+    if (!ws->broken && wslay_event_want_write(ws->context) && wslay_event_send(ws->context) != 0)
+        ws->broken = TRUE;
+}
+
 gboolean ws_send_close(Ws *ws, guint16 code, const char *reason)
 {
     gsize length = MIN(strlen(reason), REASON_MAX);
@@ -174,16 +182,17 @@ gboolean ws_send_close(Ws *ws, guint16 code, const char *reason)
     /* A cut must not split a character. */
     if (!g_utf8_validate(reason, (gssize)length, &end))
         length = (gsize)(end - reason);
+    /* wslay sends control frames first, and nothing after a close: what was queued before it goes before it. */
+    flush(ws);
     return !ws->broken && wslay_event_queue_close(ws->context, code, (const uint8_t *)reason,
                                                   length) == 0;
 }
 
 const guint8 *ws_output(Ws *ws, gsize *ret_length)
 {
-    if (!ws->broken && wslay_event_want_write(ws->context) && wslay_event_send(ws->context) != 0)
-        ws->broken = TRUE;
+    flush(ws);
     *ret_length = ws->output->len - ws->output_at;
-    return ws->output->data + ws->output_at;
+    return ws->output->data ? ws->output->data + ws->output_at : (const guint8 *)"";
 }
 
 void ws_output_done(Ws *ws, gsize length)

@@ -2,7 +2,7 @@
  * wire/ws.h - WebSockets over memory: handshake values, and frames <-> whole text messages
  *
  * A Ws never touches a socket: feed it what came, write what it has to say. Pings are answered, fragments
- * joined, text checked to be UTF-8; a peer that breaks the protocol gets a close frame with the right code.
+ * joined, text checked to be UTF-8; a peer that breaks the protocol gets a close frame.
  * Not thread-safe: one owner. Source: RFC 6455; wslay does the framing.
  */
 #pragma once

@@ -116,7 +116,7 @@ class Maker:
         return number, number
 
     def double(self, shape, depth):
-        number = self.random.choice([0.1, 2.5, 1.0, 12.25])
+        number = self.random.choice([0.1, 2.5, 1e-3, 12.25])
         return number, number
 
     float = double
