@@ -2,7 +2,10 @@
 
 #include <string.h>
 
-#define ROW(row_mode, row_resource) { .mode = ACTION_##row_mode, .resource = row_resource }
+#define ROW(row_mode, row_resource)                                                                \
+    {                                                                                              \
+        .mode = ACTION_##row_mode, .resource = row_resource                                        \
+    }
 
 #define ACTION(operation, function, mode, resource) [OP_EC2_##operation] = ROW(mode, resource),
 static const Action ec2_actions[OP_EC2__COUNT] = {

@@ -23,7 +23,7 @@
 typedef enum {
     ACTION_DB_READ = 1, /* reads the region's database */
     ACTION_DB_WRITE,
-    ACTION_ID_READ,     /* reads the identity database */
+    ACTION_ID_READ, /* reads the identity database */
     ACTION_ID_WRITE,
 } ActionMode;
 
@@ -51,8 +51,8 @@ static inline guint catalog_operation_index(const Service *service, const Operat
 }
 /* How it is built; NULL when it has no handler. */
 const Action *catalog_action(const Service *service, const Operation *operation);
-/* What a request names, or why it cannot be served: UNKNOWN_ACTION (not in the model), UNSUPPORTED (in the
- * model, no handler). */
+/* What a request names, or why it cannot be served: UNKNOWN_ACTION (not in the model), UNSUPPORTED
+ * (in the model, no handler). */
 const Operation *catalog_require(const Service *service, const char *name, GError **error);
 /* The dialect in which the service's errors are written. */
 ErrorDialect catalog_dialect(const Service *service);

@@ -32,7 +32,8 @@ static void merge(json_t *into, json_t *from)
     const char *key;
     json_t *value;
 
-    json_object_foreach(from, key, value) {
+    json_object_foreach(from, key, value)
+    {
         json_t *old = json_object_get(into, key);
         if (json_is_null(value))
             json_object_del(into, key);

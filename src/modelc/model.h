@@ -1,9 +1,9 @@
 /*
  * modelc/model.h - reading service models (botocore's service-2.json schema) and our overlays
  *
- * An overlay has the same schema and is merged into the model of its service: objects member by member, arrays
- * appended, null takes a key away, anything else replaces. modelc ends with a message on any fault: it
- * runs at build time only.
+ * An overlay has the same schema and is merged into the model of its service: objects member by
+ * member, arrays appended, null takes a key away, anything else replaces. modelc ends with a
+ * message on any fault: it runs at build time only.
  */
 #pragma once
 
@@ -11,7 +11,7 @@
 #include <jansson.h>
 
 typedef struct {
-    char *name;         /* "ec2" */
+    char *name; /* "ec2" */
     const char *protocol;
     json_t *root;       /* the whole merged model */
     json_t *shapes;     /* borrowed from root */

@@ -3,8 +3,8 @@
  *
  *     modelc OUT_DIR OVERLAY_DIR NAME=service-2.json ...
  *
- * Writes OUT_DIR/shape/tables.c, OUT_DIR/catalog/operations.h and OUT_DIR/catalog/operations.c. NAME= without
- * a file is a service of our own, all of it in OVERLAY_DIR/NAME.json.
+ * Writes OUT_DIR/shape/tables.c, OUT_DIR/catalog/operations.h and OUT_DIR/catalog/operations.c.
+ * NAME= without a file is a service of our own, all of it in OVERLAY_DIR/NAME.json.
  */
 #include "modelc/tables.h"
 
@@ -43,14 +43,22 @@ static const char *shape_name(const json_t *operation, const char *part)
 
 static void check_operation(const Model *model, const char *name, const json_t *operation)
 {
-    static const char *const known[] = {
-        "name", "http", "input", "output", "errors", "documentation", "documentationUrl",
-        "idempotent", "deprecated", "deprecatedMessage", NULL
-    };
+    static const char *const known[] = { "name",
+                                         "http",
+                                         "input",
+                                         "output",
+                                         "errors",
+                                         "documentation",
+                                         "documentationUrl",
+                                         "idempotent",
+                                         "deprecated",
+                                         "deprecatedMessage",
+                                         NULL };
     const char *key;
     json_t *value;
 
-    json_object_foreach((json_t *)operation, key, value) {
+    json_object_foreach((json_t *)operation, key, value)
+    {
         if (!g_strv_contains(known, key))
             die("%s: operation \"%s\" has trait \"%s\", which no codec of ours knows", model->name,
                 name, key);
@@ -74,7 +82,8 @@ static Operation operation_row(Tables *t, const Model *model, const char *name)
         row.input = tables_shape(t, model, input);
     if (output)
         row.output = tables_shape(t, model, output);
-    json_array_foreach(json_object_get(operation, "errors"), n, error) {
+    json_array_foreach(json_object_get(operation, "errors"), n, error)
+    {
         guint16 shape = tables_shape(t, model, model_text(error, "shape"));
         g_array_append_val(t->errors, shape);
         row.error_count++;
@@ -102,7 +111,7 @@ static void service_row(GString *out, const Model *model, guint id)
 
     /* The model leaves out the slash that EC2's own answers have. */
     if (namespace && !g_str_has_suffix(namespace, "/"))
-        namespace = with_slash = g_strconcat(namespace, "/", NULL);
+    namespace = with_slash = g_strconcat(namespace, "/", NULL);
     g_string_append(out, "    { ");
     append_text(out, model->name);
     append_text(out, signing ? signing : model_text(metadata, "endpointPrefix"));
@@ -120,8 +129,7 @@ static void add_service(Output *out, const Model *model, guint id)
     const char *name;
     json_t *operation;
 
-    json_object_foreach(model->operations, name, operation)
-        g_ptr_array_add(names, (gpointer)name);
+    json_object_foreach(model->operations, name, operation) g_ptr_array_add(names, (gpointer)name);
     qsort(names->pdata, names->len, sizeof(gpointer), by_text);
 
     fprintf(out->header, "enum {\n");

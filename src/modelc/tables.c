@@ -3,23 +3,49 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const known_shape_traits[] = {
-    "type", "members", "member", "key", "value", "required", "enum", "min", "max", "pattern",
-    "documentation", "box", "deprecated", "deprecatedMessage", "sensitive", "exception", "error",
-    "fault", "synthetic", "retryable", "locationName", "wrapper", NULL
-};
+static const char *const known_shape_traits[] = { "type",
+                                                  "members",
+                                                  "member",
+                                                  "key",
+                                                  "value",
+                                                  "required",
+                                                  "enum",
+                                                  "min",
+                                                  "max",
+                                                  "pattern",
+                                                  "documentation",
+                                                  "box",
+                                                  "deprecated",
+                                                  "deprecatedMessage",
+                                                  "sensitive",
+                                                  "exception",
+                                                  "error",
+                                                  "fault",
+                                                  "synthetic",
+                                                  "retryable",
+                                                  "locationName",
+                                                  "wrapper",
+                                                  NULL };
 static const char *const known_member_traits[] = {
-    "shape", "documentation", "locationName", "queryName", "idempotencyToken", "deprecated",
-    "deprecatedMessage", "box", NULL
+    "shape",      "documentation",     "locationName", "queryName", "idempotencyToken",
+    "deprecated", "deprecatedMessage", "box",          NULL
 };
 static const struct {
     const char *type;
     ShapeKind kind;
 } kinds[] = {
-    { "structure", SHAPE_STRUCTURE }, { "list", SHAPE_LIST },       { "map", SHAPE_MAP },
-    { "string", SHAPE_STRING },       { "character", SHAPE_STRING }, { "integer", SHAPE_INTEGER },
-    { "long", SHAPE_LONG },           { "double", SHAPE_DOUBLE },   { "float", SHAPE_DOUBLE },
-    { "boolean", SHAPE_BOOLEAN },     { "timestamp", SHAPE_TIMESTAMP }, { "blob", SHAPE_BLOB },
+    { "structure", SHAPE_STRUCTURE },
+    { "list", SHAPE_LIST },
+    { "map", SHAPE_MAP },
+    { "string", SHAPE_STRING },
+    { "character", SHAPE_STRING },
+    { "integer", SHAPE_INTEGER },
+    { "long", SHAPE_LONG },
+    { "double", SHAPE_DOUBLE },
+    { "float", SHAPE_DOUBLE },
+    { "boolean", SHAPE_BOOLEAN },
+    { "timestamp", SHAPE_TIMESTAMP },
+    { "blob", SHAPE_BLOB },
 };
 
 Tables *tables_new(void)
@@ -80,7 +106,8 @@ static void check_traits(const Model *model, const char *where, const json_t *ob
     const char *key;
     json_t *value;
 
-    json_object_foreach((json_t *)object, key, value) {
+    json_object_foreach((json_t *)object, key, value)
+    {
         if (!g_strv_contains(known, key))
             die("%s: %s has trait \"%s\", which no codec of ours knows", model->name, where, key);
     }
@@ -138,8 +165,7 @@ static GPtrArray *sorted_texts(const json_t *json)
         json_array_foreach(json, n, value)
             g_ptr_array_add(texts, (gpointer)json_string_value(value));
     else
-        json_object_foreach((json_t *)json, key, value)
-            g_ptr_array_add(texts, (gpointer)key);
+        json_object_foreach((json_t *)json, key, value) g_ptr_array_add(texts, (gpointer)key);
     if (texts->len)
         qsort(texts->pdata, texts->len, sizeof(gpointer), by_text);
     return texts;
@@ -150,9 +176,8 @@ static gboolean array_has(const json_t *array, const char *text)
     size_t n;
     json_t *value;
 
-    json_array_foreach(array, n, value)
-        if (g_str_equal(json_string_value(value), text))
-            return TRUE;
+    json_array_foreach(array, n,
+                       value) if (g_str_equal(json_string_value(value), text)) return TRUE;
     return FALSE;
 }
 

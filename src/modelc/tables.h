@@ -1,8 +1,8 @@
 /*
  * modelc/tables.h - models as the rows of shape/shape.h, and their text as C
  *
- * Only shapes that an operation reaches become rows. Traits that the codecs do not know end the program,
- * so that no model is half understood.
+ * Only shapes that an operation reaches become rows. Traits that the codecs do not know end the
+ * program, so that no model is half understood.
  */
 #pragma once
 
@@ -10,14 +10,14 @@
 #include "shape/shape.h"
 
 typedef struct {
-    GString *strings;        /* the pool: NUL-terminated texts */
-    GHashTable *string_at;   /* text -> offset */
-    GArray *shapes;          /* Shape */
-    GHashTable *shape_at;    /* "service:Name" -> row */
-    GArray *members;         /* ShapeMember */
-    GArray *enums;           /* guint32 */
-    GArray *limits;          /* ShapeLimit */
-    GArray *errors;          /* guint16 */
+    GString *strings;      /* the pool: NUL-terminated texts */
+    GHashTable *string_at; /* text -> offset */
+    GArray *shapes;        /* Shape */
+    GHashTable *shape_at;  /* "service:Name" -> row */
+    GArray *members;       /* ShapeMember */
+    GArray *enums;         /* guint32 */
+    GArray *limits;        /* ShapeLimit */
+    GArray *errors;        /* guint16 */
 } Tables;
 
 Tables *tables_new(void);

@@ -6,9 +6,9 @@
 #include <string.h>
 
 typedef struct {
-    GString *path;      /* "Filter.1.Value" */
+    GString *path; /* "Filter.1.Value" */
     Protocol protocol;
-    gboolean strict;    /* an answer of ours */
+    gboolean strict; /* an answer of ours */
     guint nodes;
     GError **error;
 } Check;
@@ -75,8 +75,7 @@ static gboolean check_required(Check *check, const json_t *value, const Shape *s
     if (check->strict)
         return TRUE;
     for (guint i = 0; i < shape->count; i++) {
-        if (!(rows[i].flags & MEMBER_REQUIRED) ||
-            json_object_get(value, shape_text(rows[i].name)))
+        if (!(rows[i].flags & MEMBER_REQUIRED) || json_object_get(value, shape_text(rows[i].name)))
             continue;
         path_push(check, shape_text(rows[i].wire_in));
         return fail(check->error, MISSING_PARAMETER, "The request must contain the parameter %s",
@@ -93,10 +92,12 @@ static gboolean check_structure(Check *check, json_t *value, const Shape *shape,
 
     if (!json_is_object(value))
         return refuse_type(check, "a structure");
-    json_object_foreach_safe(value, next, key, child) {
+    json_object_foreach_safe(value, next, key, child)
+    {
         const ShapeMember *member = shape_member(shape, key);
 
-        if (!check->strict && (json_is_null(child) || (!member && check->protocol == PROTOCOL_JSON))) {
+        if (!check->strict &&
+            (json_is_null(child) || (!member && check->protocol == PROTOCOL_JSON))) {
             json_object_del(value, key);
             continue;
         }
@@ -134,7 +135,8 @@ static gboolean check_list(Check *check, json_t *value, const Shape *shape, guin
         return refuse(check, "has too many elements");
     if (!check->strict && !check_range(check, shape, (double)json_array_size(value), "its length"))
         return FALSE;
-    json_array_foreach(value, n, child) {
+    json_array_foreach(value, n, child)
+    {
         gsize before = path_push_number(check, n + 1);
         if (!check_value(check, child, element, depth + 1))
             return FALSE;
@@ -153,7 +155,8 @@ static gboolean check_map(Check *check, json_t *value, const Shape *shape, guint
         return refuse_type(check, "a map");
     if (!check->strict && json_object_size(value) > SHAPE_LIST_MAX)
         return refuse(check, "has too many elements");
-    json_object_foreach(value, key, child) {
+    json_object_foreach(value, key, child)
+    {
         gsize before = path_push(check, key);
         if (!check_value(check, child, element, depth + 1))
             return FALSE;

@@ -99,8 +99,8 @@ json_t *shape_value_from_text(const Shape *shape, const char *text, const char *
     json_t *value = leaf_from_text(shape, text, &expected);
 
     if (!value) {
-        g_autofree char *shown = g_utf8_validate(text, -1, NULL) ? g_utf8_substring(text, 0, 64)
-                                                                 : g_strdup("?");
+        g_autofree char *shown =
+            g_utf8_validate(text, -1, NULL) ? g_utf8_substring(text, 0, 64) : g_strdup("?");
         return fail_null(error, INVALID_PARAMETER,
                          "Value (%s) for parameter %s is invalid. Expected %s", shown, field,
                          expected);

@@ -12,8 +12,9 @@
  */
 json_t *shape_value_from_text(const Shape *shape, const char *text, const char *field,
                               GError **error);
-/* The text of a leaf, as in XML and query strings: timestamps ISO 8601 with milliseconds (PROTOCOL_EC2)
- * or seconds (PROTOCOL_QUERY). Caller frees. Error: INTERNAL when value is not of shape's kind. */
+/* The text of a leaf, as in XML and query strings: timestamps ISO 8601 with milliseconds
+ * (PROTOCOL_EC2) or seconds (PROTOCOL_QUERY). Caller frees. Error: INTERNAL when value is not of
+ * shape's kind. */
 char *shape_value_to_text(const Shape *shape, const json_t *value, Protocol protocol,
                           GError **error);
 

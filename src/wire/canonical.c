@@ -93,7 +93,8 @@ static void append_query(GString *out, const char *query)
     }
 }
 
-/* The path as received is percent-encoded once already and is encoded once more, as all services but S3 want. */
+/* The path as received is percent-encoded once already and is encoded once more, as all services
+ * but S3 want. */
 static void append_path(GString *out, const char *path)
 {
     gsize start = out->len;

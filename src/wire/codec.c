@@ -97,8 +97,8 @@ char *codec_encode_request(const Service *service, const Operation *operation, c
                          operation_name(operation));
     if (protocol == PROTOCOL_JSON)
         return json_encode(tree, shape, ret_length);
-    char *text = query_encode(operation_name(operation), service->api_version, tree, shape,
-                              protocol, error);
+    char *text =
+        query_encode(operation_name(operation), service->api_version, tree, shape, protocol, error);
     if (text)
         *ret_length = strlen(text);
     return text;

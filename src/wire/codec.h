@@ -10,9 +10,9 @@
 #include "shape/shape.h"
 
 /*
- * The checked tree of a request. body is the form or the JSON text; a GET of a Query service passes its
- * query string. Action, Version and X-Amz-* fields of forms are passed over.
- * Errors: those of form_parse, shape_check and json_decode.
+ * The checked tree of a request. body is the form or the JSON text; a GET of a Query service passes
+ * its query string. Action, Version and X-Amz-* fields of forms are passed over. Errors: those of
+ * form_parse, shape_check and json_decode.
  */
 json_t *codec_decode_request(const Service *service, const Operation *operation, const char *body,
                              gsize length, GError **error);
@@ -20,8 +20,8 @@ json_t *codec_decode_request(const Service *service, const Operation *operation,
 char *codec_encode_answer(const Service *service, const Operation *operation, const json_t *tree,
                           const char *request_id, gsize *ret_length, GError **error);
 /*
- * The body of an error, its HTTP status and wire code (static). The message of a 5xx is replaced by a
- * sentence that gives nothing away. service may be NULL (not known yet): EC2's form.
+ * The body of an error, its HTTP status and wire code (static). The message of a 5xx is replaced by
+ * a sentence that gives nothing away. service may be NULL (not known yet): EC2's form.
  */
 char *codec_encode_error(const Service *service, const GError *cause, const char *request_id,
                          int *ret_status, const char **ret_code, gsize *ret_length);

@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-/* Decodes length bytes of from into to, with a NUL; to may be from. Returns what follows the NUL, or
- * NULL when an escape is broken or stands for NUL. */
+/* Decodes length bytes of from into to, with a NUL; to may be from. Returns what follows the NUL,
+ * or NULL when an escape is broken or stands for NUL. */
 static char *unescape(char *to, const char *from, gsize length)
 {
     const char *end = from + length;

@@ -18,7 +18,7 @@ typedef struct {
 typedef struct {
     FormField *fields; /* in order of the text */
     gsize count;
-    char *text;        /* what the fields point into */
+    char *text; /* what the fields point into */
 } Form;
 
 /* Decodes length bytes of text; a field without "=" has the value "". Caller frees. */

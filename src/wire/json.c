@@ -7,8 +7,8 @@
 
 #define US_PER_SECOND 1000000.0
 /* Seconds of the years 0001 to 9999, as ISO 8601 can write them. */
-#define SECONDS_MIN   (-62135596800.0)
-#define SECONDS_MAX   253402300799.0
+#define SECONDS_MIN (-62135596800.0)
+#define SECONDS_MAX 253402300799.0
 
 typedef json_t *(*Convert)(const json_t *value);
 
@@ -55,7 +55,8 @@ static json_t *convert(const json_t *value, const Shape *shape, Convert time)
     if (shape->kind == SHAPE_LIST || !json_is_object(value))
         return json_incref((json_t *)value);
     json_t *object = json_object();
-    json_object_foreach((json_t *)value, key, child) {
+    json_object_foreach((json_t *)value, key, child)
+    {
         const ShapeMember *member = shape->kind == SHAPE_MAP ? &rows[1] : shape_member(shape, key);
         json_object_set_new_nocheck(object, key,
                                     member ? convert(child, shape_at(member->shape), time)

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Fields are sorted by their dotted names, numbers as numbers; then each structure, list and map is a run
- * of neighbours with the same beginning. */
+/* Fields are sorted by their dotted names, numbers as numbers; then each structure, list and map is
+ * a run of neighbours with the same beginning. */
 typedef struct {
     const FormField **fields;
     Protocol protocol;
@@ -31,8 +31,8 @@ static gboolean is_number(const char *text, gsize length)
     return length > 0;
 }
 
-/* Numbers come first, by value; "01" and "1" are neighbours, not equals: a run's names must be alike
- * to the byte, as offsets into one are used in all. */
+/* Numbers come first, by value; "01" and "1" are neighbours, not equals: a run's names must be
+ * alike to the byte, as offsets into one are used in all. */
 static int compare_segments(const char *a, gsize a_length, const char *b, gsize b_length)
 {
     gboolean numbers = is_number(a, a_length);
@@ -84,7 +84,8 @@ static const char *rest_of(const Decoder *d, gsize field, gsize at)
     return at > 0 && name[at - 1] == '\0' ? "" : name + at;
 }
 
-/* The end of the run that shares field from's next segment, and where the segment after it begins. */
+/* The end of the run that shares field from's next segment, and where the segment after it begins.
+ */
 static gsize run_end(const Decoder *d, gsize from, gsize to, gsize at, gsize *ret_next)
 {
     const char *name = rest_of(d, from, at);
@@ -134,8 +135,8 @@ static json_t *decode_structure(Decoder *d, gsize from, gsize to, gsize at, cons
     return g_steal_pointer(&tree);
 }
 
-/* Steps over the word that AWS Query has between a list's name and number ("member", "entry"). An empty list is
- * written as its name alone: then *ret_empty is set. */
+/* Steps over the word that AWS Query has between a list's name and number ("member", "entry"). An
+ * empty list is written as its name alone: then *ret_empty is set. */
 static gboolean step_into(Decoder *d, gsize *from, gsize to, gsize *at, const char *word,
                           gboolean *ret_empty)
 {
@@ -206,8 +207,8 @@ static json_t *decode_entry(Decoder *d, gsize from, gsize to, gsize at, const Sh
         if (!is_key && (length != strlen(shape_text(rows[1].wire_in)) ||
                         strncmp(name, shape_text(rows[1].wire_in), length) != 0))
             return unknown(d, start);
-        json_t *part = decode_value(d, start, end, next, shape_at(rows[is_key ? 0 : 1].shape),
-                                    depth + 1);
+        json_t *part =
+            decode_value(d, start, end, next, shape_at(rows[is_key ? 0 : 1].shape), depth + 1);
         if (!part)
             return NULL;
         if (is_key)
@@ -304,7 +305,8 @@ static gboolean encode_structure(GString *out, GString *name, const json_t *valu
     const char *key;
     json_t *child;
 
-    json_object_foreach((json_t *)value, key, child) {
+    json_object_foreach((json_t *)value, key, child)
+    {
         const ShapeMember *member = shape_member(shape, key);
         if (!member)
             return fail(error, INVALID_PARAMETER, "there is no parameter \"%s\"", key);
@@ -334,7 +336,8 @@ static gboolean encode_list(GString *out, GString *name, const json_t *value, co
 
     if (json_array_size(value) == 0 && protocol == PROTOCOL_QUERY)
         append_field(out, name->str, "");
-    json_array_foreach(value, n, child) {
+    json_array_foreach(value, n, child)
+    {
         if (protocol == PROTOCOL_QUERY)
             g_string_append_printf(name, ".%s", shape_text(element->wire_in));
         g_autofree char *number = g_strdup_printf("%" G_GSIZE_FORMAT, n + 1);
@@ -354,7 +357,8 @@ static gboolean encode_map(GString *out, GString *name, const json_t *value, con
     const char *key;
     json_t *child;
 
-    json_object_foreach((json_t *)value, key, child) {
+    json_object_foreach((json_t *)value, key, child)
+    {
         g_string_append_printf(name, ".entry.%" G_GSIZE_FORMAT ".", ++n);
         gsize entry = name->len;
         g_string_append(name, shape_text(rows[0].wire_in));

@@ -1,8 +1,8 @@
 /*
  * wire/query.h - requests of EC2 Query and AWS Query between form fields and tree
  *
- * EC2: Filter.1.Value.2=x. AWS Query: Tags.member.1.Key=x, maps Name.entry.1.key=x; "Name=" is an empty
- * list. List numbers may have gaps and are sorted. Source: AWS Query and EC2 Query protocols.
+ * EC2: Filter.1.Value.2=x. AWS Query: Tags.member.1.Key=x, maps Name.entry.1.key=x; "Name=" is an
+ * empty list. List numbers may have gaps and are sorted. Source: AWS Query and EC2 Query protocols.
  */
 #pragma once
 

@@ -158,7 +158,8 @@ static gboolean read_time(const Parts *parts, SigV4Claim *claim, GError **error)
         return fail(error, AUTH_INCOMPLETE, "the date must be in the form 20260131T120000Z");
     g_strlcpy(claim->time_text, clock_basic(claim->time_us, buffer), sizeof claim->time_text);
     if (strncmp(claim->time_text, claim->date, 8) != 0)
-        return fail(error, AUTH_INCOMPLETE, "the Credential's day is not that of the request's date");
+        return fail(error, AUTH_INCOMPLETE,
+                    "the Credential's day is not that of the request's date");
     return TRUE;
 }
 
@@ -286,8 +287,8 @@ static gboolean check_clock(const SigV4Claim *claim, gint64 now_us, GError **err
     clock_basic(now_us, now);
     if (expired)
         return fail(error, AUTH_CLOCK,
-                    "Signature expired: %s is now earlier than %s (%s - %d min.)",
-                    claim->time_text, clock_basic(now_us - life_us, bound), now,
+                    "Signature expired: %s is now earlier than %s (%s - %d min.)", claim->time_text,
+                    clock_basic(now_us - life_us, bound), now,
                     (int)(life_us / CLOCK_SECOND_US / 60));
     return fail(error, AUTH_CLOCK,
                 "Signature not yet current: %s is still later than %s (%s + 15 min.)",
@@ -308,8 +309,7 @@ static gboolean is_signed(const char *signed_headers, const char *name)
 }
 
 /* A header that decides what is done or for whom must not be open to change on the way. */
-static gboolean check_coverage(const SigV4Request *request, const SigV4Claim *claim,
-                               GError **error)
+static gboolean check_coverage(const SigV4Request *request, const SigV4Claim *claim, GError **error)
 {
     static const char *const names[] = { "x-amz-date", "x-amz-target", "x-amz-security-token" };
     const char *value;
@@ -351,8 +351,8 @@ gboolean sigv4_verify(const SigV4Request *request, const SigV4Claim *claim,
     if (!payload)
         return fail(error, AUTH_SIGNATURE,
                     "The provided 'x-amz-content-sha256' header does not match what was computed.");
-    if (!canonical_signature(request, claim->signed_headers, payload, claim->time_text,
-                             claim->date, claim->region, claim->service, key, signature) ||
+    if (!canonical_signature(request, claim->signed_headers, payload, claim->time_text, claim->date,
+                             claim->region, claim->service, key, signature) ||
         !crypto_equal(signature, claim->signature, sizeof signature - 1))
         return fail_signature(claim, error);
     return check_clock(claim, now_us, error);

@@ -123,9 +123,8 @@ Ws *ws_new(WsRole role, gsize message_max, WsOnText on_text, WsOnPong on_pong, g
     ws->on_pong = on_pong;
     ws->user = user;
     ws->output = g_byte_array_new();
-    int failed = role == WS_SERVER
-                     ? wslay_event_context_server_init(&ws->context, &callbacks, ws)
-                     : wslay_event_context_client_init(&ws->context, &callbacks, ws);
+    int failed = role == WS_SERVER ? wslay_event_context_server_init(&ws->context, &callbacks, ws)
+                                   : wslay_event_context_client_init(&ws->context, &callbacks, ws);
     if (failed)
         g_error("out of memory for a WebSocket");
     wslay_event_config_set_max_recv_msg_length(ws->context, message_max);
@@ -182,10 +181,11 @@ gboolean ws_send_close(Ws *ws, guint16 code, const char *reason)
     /* A cut must not split a character. */
     if (!g_utf8_validate(reason, (gssize)length, &end))
         length = (gsize)(end - reason);
-    /* wslay sends control frames first, and nothing after a close: what was queued before it goes before it. */
+    /* wslay sends control frames first, and nothing after a close: what was queued before it goes
+     * before it. */
     flush(ws);
-    return !ws->broken && wslay_event_queue_close(ws->context, code, (const uint8_t *)reason,
-                                                  length) == 0;
+    return !ws->broken &&
+           wslay_event_queue_close(ws->context, code, (const uint8_t *)reason, length) == 0;
 }
 
 const guint8 *ws_output(Ws *ws, gsize *ret_length)

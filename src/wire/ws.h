@@ -1,16 +1,16 @@
 /*
  * wire/ws.h - WebSockets over memory: handshake values, and frames <-> whole text messages
  *
- * A Ws never touches a socket: feed it what came, write what it has to say. Pings are answered, fragments
- * joined, text checked to be UTF-8; a peer that breaks the protocol gets a close frame.
+ * A Ws never touches a socket: feed it what came, write what it has to say. Pings are answered,
+ * fragments joined, text checked to be UTF-8; a peer that breaks the protocol gets a close frame.
  * Not thread-safe: one owner. Source: RFC 6455; wslay does the framing.
  */
 #pragma once
 
 #include <glib.h>
 
-#define WS_KEY_SIZE    25 /* with NUL */
-#define WS_ACCEPT_SIZE 29
+#define WS_KEY_SIZE        25 /* with NUL */
+#define WS_ACCEPT_SIZE     29
 
 #define WS_CLOSE_NORMAL    1000
 #define WS_CLOSE_AWAY      1001
@@ -28,8 +28,8 @@ void ws_make_accept(const char *key, char ret_accept[WS_ACCEPT_SIZE]);
 typedef enum { WS_SERVER, WS_CLIENT } WsRole;
 typedef struct Ws Ws;
 
-/* One whole text message, NUL-terminated beyond length, valid during the call, which may send on ws but
- * not free it. */
+/* One whole text message, NUL-terminated beyond length, valid during the call, which may send on ws
+ * but not free it. */
 typedef void (*WsOnText)(Ws *ws, const char *text, gsize length, gpointer user);
 /* A pong or ping came: the peer lives. May be NULL. */
 typedef void (*WsOnPong)(Ws *ws, gpointer user);

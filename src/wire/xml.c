@@ -7,8 +7,8 @@
 
 #define DECLARATION "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
 
-/* An answer of a thousand instances has a hundred thousand elements: libxml2's writer, which allocates for
- * each, would be most of the request's time. */
+/* An answer of a thousand instances has a hundred thousand elements: libxml2's writer, which
+ * allocates for each, would be most of the request's time. */
 
 static void open_element(GString *out, const char *name)
 {
@@ -19,7 +19,8 @@ static void open_element(GString *out, const char *name)
 
 static void close_element(GString *out, const char *name)
 {
-    g_string_append_len(out, "</", 2);
+    g_string_append_c(out, '<');
+    g_string_append_c(out, '/');
     g_string_append(out, name);
     g_string_append_c(out, '>');
 }
@@ -31,8 +32,8 @@ static void empty_element(GString *out, const char *name)
     g_string_append_len(out, "/>", 2);
 }
 
-/* What stands for a byte of text; NULL for the byte itself. A control character that XML 1.0 forbids becomes
- * U+FFFD, so that one stray byte in a row cannot make an answer unreadable. */
+/* What stands for a byte of text; NULL for the byte itself. A control character that XML 1.0
+ * forbids becomes U+FFFD, so that one stray byte in a row cannot make an answer unreadable. */
 static const char *replacement(guchar c)
 {
     switch (c) {
@@ -61,7 +62,8 @@ static void append_text(GString *out, const char *text)
     for (; *text; text++) {
         const char *other = replacement((guchar)*text);
         /* U+FFFE and U+FFFF are forbidden too: their last byte gives U+FFFD. */
-        if (!other && (guchar)text[0] == 0xef && (guchar)text[1] == 0xbf && (guchar)text[2] >= 0xbe) {
+        if (!other && (guchar)text[0] == 0xef && (guchar)text[1] == 0xbf &&
+            (guchar)text[2] >= 0xbe) {
             g_string_append_len(out, start, text - start);
             g_string_append(out, "\xef\xbf\xbd");
             text += 2;
@@ -88,8 +90,8 @@ static void text_element(GString *out, const char *name, const char *text)
     close_element(out, name);
 }
 
-static gboolean write_value(GString *out, const char *name, const json_t *value,
-                            const Shape *shape, Protocol protocol, GError **error);
+static gboolean write_value(GString *out, const char *name, const json_t *value, const Shape *shape,
+                            Protocol protocol, GError **error);
 
 static gboolean write_members(GString *out, const json_t *value, const Shape *shape,
                               Protocol protocol, GError **error)
@@ -97,7 +99,8 @@ static gboolean write_members(GString *out, const json_t *value, const Shape *sh
     const char *key;
     json_t *child;
 
-    json_object_foreach((json_t *)value, key, child) {
+    json_object_foreach((json_t *)value, key, child)
+    {
         const ShapeMember *member = shape_member(shape, key);
         if (!member)
             return fail(error, INTERNAL, "answer has member \"%s\", which shape \"%s\" lacks", key,
@@ -117,9 +120,8 @@ static gboolean write_elements(GString *out, const json_t *value, const Shape *s
     json_t *child;
     size_t n;
 
-    json_array_foreach(value, n, child)
-        if (!write_value(out, shape_text(element->wire_out), child, of, protocol, error))
-            return FALSE;
+    json_array_foreach(value, n, child) if (!write_value(out, shape_text(element->wire_out), child,
+                                                         of, protocol, error)) return FALSE;
     return TRUE;
 }
 
@@ -130,7 +132,8 @@ static gboolean write_entries(GString *out, const json_t *value, const Shape *sh
     const char *key;
     json_t *child;
 
-    json_object_foreach((json_t *)value, key, child) {
+    json_object_foreach((json_t *)value, key, child)
+    {
         open_element(out, "entry");
         text_element(out, shape_text(rows[0].wire_out), key);
         if (!write_value(out, shape_text(rows[1].wire_out), child, shape_at(rows[1].shape),
@@ -155,12 +158,12 @@ static gboolean write_leaf(GString *out, const char *name, const json_t *value, 
     return TRUE;
 }
 
-static gboolean write_value(GString *out, const char *name, const json_t *value,
-                            const Shape *shape, Protocol protocol, GError **error)
+static gboolean write_value(GString *out, const char *name, const json_t *value, const Shape *shape,
+                            Protocol protocol, GError **error)
 {
-    gboolean container = (shape->kind == SHAPE_LIST && json_is_array(value)) ||
-                         (shape->kind <= SHAPE_MAP && shape->kind != SHAPE_LIST &&
-                          json_is_object(value));
+    gboolean container =
+        (shape->kind == SHAPE_LIST && json_is_array(value)) ||
+        (shape->kind <= SHAPE_MAP && shape->kind != SHAPE_LIST && json_is_object(value));
     gboolean done;
 
     if (!container)
@@ -180,13 +183,18 @@ static gboolean write_value(GString *out, const char *name, const json_t *value,
     return done;
 }
 
-static void open_answer(GString *out, const char *action, const char *xml_namespace)
+/* The outermost element; xml_namespace may be NULL. */
+static void open_root(GString *out, const char *name, const char *xml_namespace)
 {
-    g_string_append(out, DECLARATION "<");
-    g_string_append(out, action);
-    g_string_append(out, "Response xmlns=\"");
-    append_text(out, xml_namespace);
-    g_string_append(out, "\">");
+    g_string_append(out, DECLARATION);
+    g_string_append_c(out, '<');
+    g_string_append(out, name);
+    if (xml_namespace) {
+        g_string_append(out, " xmlns=\"");
+        append_text(out, xml_namespace);
+        g_string_append_c(out, '"');
+    }
+    g_string_append_c(out, '>');
 }
 
 static char *finish(GString **out, gsize *ret_length)
@@ -199,6 +207,7 @@ char *xml_encode_answer(const Service *service, const Operation *operation, cons
                         const char *request_id, gsize *ret_length, GError **error)
 {
     g_autoptr(GString) out = g_string_sized_new(4096);
+    g_autofree char *root = g_strconcat(operation_name(operation), "Response", NULL);
     const Shape *shape = operation->output ? operation_output(operation) : shape_at(0);
     const char *wrapper = shape_text(operation->result_wrapper);
     gboolean ec2 = service->protocol == PROTOCOL_EC2;
@@ -206,7 +215,7 @@ char *xml_encode_answer(const Service *service, const Operation *operation, cons
     if (!json_is_object(tree))
         return fail_null(error, INTERNAL, "answer of %s is not a structure",
                          operation_name(operation));
-    open_answer(out, operation_name(operation), service->xml_namespace);
+    open_root(out, root, service->xml_namespace);
     if (ec2)
         text_element(out, "requestId", request_id);
     if (*wrapper)
@@ -220,7 +229,7 @@ char *xml_encode_answer(const Service *service, const Operation *operation, cons
         text_element(out, "RequestId", request_id);
         close_element(out, "ResponseMetadata");
     }
-    g_string_append_printf(out, "</%sResponse>\n", operation_name(operation));
+    close_element(out, root);
     return finish(&out, ret_length);
 }
 
@@ -228,25 +237,22 @@ char *xml_encode_error(Protocol protocol, const char *xml_namespace, const char 
                        const char *message, gboolean sender_fault, const char *request_id,
                        gsize *ret_length)
 {
-    g_autoptr(GString) out = g_string_new(DECLARATION);
+    g_autoptr(GString) out = g_string_sized_new(512);
     gboolean ec2 = protocol == PROTOCOL_EC2;
+    const char *root = ec2 ? "Response" : "ErrorResponse";
 
-    if (ec2) {
-        g_string_append(out, "<Response><Errors><Error>");
-    } else {
-        g_string_append(out, "<ErrorResponse");
-        if (xml_namespace) {
-            g_string_append(out, " xmlns=\"");
-            append_text(out, xml_namespace);
-            g_string_append_c(out, '"');
-        }
-        g_string_append(out, "><Error>");
+    open_root(out, root, ec2 ? NULL : xml_namespace);
+    if (ec2)
+        open_element(out, "Errors");
+    open_element(out, "Error");
+    if (!ec2)
         text_element(out, "Type", sender_fault ? "Sender" : "Receiver");
-    }
     text_element(out, "Code", code);
     text_element(out, "Message", message);
-    g_string_append(out, ec2 ? "</Error></Errors>" : "</Error>");
+    close_element(out, "Error");
+    if (ec2)
+        close_element(out, "Errors");
     text_element(out, ec2 ? "RequestID" : "RequestId", request_id);
-    g_string_append(out, ec2 ? "</Response>\n" : "</ErrorResponse>\n");
+    close_element(out, root);
     return finish(&out, ret_length);
 }

@@ -1,9 +1,8 @@
 /*
  * wire/xml.h - answers and errors of EC2 Query and AWS Query as XML
  *
- * Written by a small emitter of ours: element names come from the generated tables alone, text through
- * one escape; xml_read.h reads them.
- * Source: EC2 Query and AWS Query protocols.
+ * Written by a small emitter of ours: element names come from the generated tables alone, text
+ * through one escape; xml_read.h reads them. Source: EC2 Query and AWS Query protocols.
  */
 #pragma once
 

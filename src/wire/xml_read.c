@@ -9,15 +9,16 @@
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlTextReader, xmlFreeTextReader)
 
-/* The reader stands on an element's start; each function below leaves it on that element's end, or on the same
- * node for an empty element. */
+/* The reader stands on an element's start; each function below leaves it on that element's end, or
+ * on the same node for an empty element. */
 
 static const char *here(xmlTextReader *reader)
 {
     return (const char *)xmlTextReaderConstLocalName(reader);
 }
 
-/* Goes to the next child element of depth; 1 there is one, 0 the parent ends, -1 not well-formed. */
+/* Goes to the next child element of depth; 1 there is one, 0 the parent ends, -1 not well-formed.
+ */
 static int next_child(xmlTextReader *reader, int depth)
 {
     int more;
@@ -65,9 +66,9 @@ static char *read_text(xmlTextReader *reader)
         if (type == XML_READER_TYPE_ELEMENT || type == XML_READER_TYPE_ENTITY_REFERENCE)
             return NULL;
         const char *part = (const char *)xmlTextReaderConstValue(reader);
-        if (part && (type == XML_READER_TYPE_TEXT || type == XML_READER_TYPE_CDATA ||
-                     type == XML_READER_TYPE_SIGNIFICANT_WHITESPACE ||
-                     type == XML_READER_TYPE_WHITESPACE))
+        if (part &&
+            (type == XML_READER_TYPE_TEXT || type == XML_READER_TYPE_CDATA ||
+             type == XML_READER_TYPE_SIGNIFICANT_WHITESPACE || type == XML_READER_TYPE_WHITESPACE))
             g_string_append(text, part);
     }
     return NULL;

@@ -12,5 +12,6 @@
  * Error: MALFORMED_REQUEST. */
 json_t *xml_decode_answer(const Service *service, const Operation *operation, const char *text,
                           gsize length, GError **error);
-/* Code and message of an error document of either form; FALSE when it is none. Caller frees both. */
+/* Code and message of an error document of either form; FALSE when it is none. Caller frees both.
+ */
 gboolean xml_decode_error(const char *text, gsize length, char **ret_code, char **ret_message);
