@@ -1,0 +1,8 @@
+# benchmarks: print figures, never pass or fail; bounded in time
+BENCH_SRC := $(wildcard tests/bench/*.c)
+BENCH_BIN := $(patsubst %.c,$(BUILD)/%,$(BENCH_SRC))
+
+.PHONY: bench
+bench: programs $(BENCH_BIN)
+	$(Q)for b in $(filter %/bench_%,$(BENCH_BIN)); do echo "== $${b##*/}"; $$b || exit 1; done
+	$(Q)echo "== api"; /usr/bin/python3 tests/bench/api.py
