@@ -125,14 +125,14 @@ const char *http_client_authority(const HttpClient *client)
     return client->url->authority;
 }
 
+StreamTls *http_client_tls(const HttpClient *client)
+{
+    return client->tls;
+}
+
 void http_client_rest(HttpClient *client)
 {
     g_clear_pointer(&client->idle, stream_free);
-}
-
-char *http_escape(const char *text)
-{
-    return g_uri_escape_string(text, NULL, FALSE);
 }
 
 static gboolean is_one_line(const char *text)

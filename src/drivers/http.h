@@ -57,14 +57,14 @@ HttpClient *http_client_new(const char *url, const char *ca_file, GError **error
 void http_client_free(HttpClient *client);
 /* Host and port as sent in Host and signed by SigV4. Borrowed. */
 const char *http_client_authority(const HttpClient *client);
+/* Its trust, for streams of one's own; NULL unless https. Borrowed. */
+StreamTls *http_client_tls(const HttpClient *client);
 HttpResponse *http_client_send(HttpClient *client, const HttpRequest *request, GError **error);
 /* Closes the idle connection. */
 void http_client_rest(HttpClient *client);
 
 /* The bytes of a request, or NULL when a name or value holds a line end. Caller frees. */
 GString *http_request_bytes(const HttpRequest *request, const char *authority, GError **error);
-/* text with everything but A-Za-z0-9-._~ as %XX. Caller frees. */
-char *http_escape(const char *text);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HttpUrl, http_url_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HttpClient, http_client_free)

@@ -1,0 +1,200 @@
+#include "agent/act.h"
+#include "base/clock.h"
+#include "base/errors.h"
+#include "base/fault.h"
+
+#include <string.h>
+
+void agent_act_free(AgentActJob *job)
+{
+    if (!job)
+        return;
+    g_free(job->task_arn);
+    g_free(job->container);
+    g_free(job->docker_name);
+    g_free(job->docker_id);
+    g_free(job->image);
+    json_decref(job->spec);
+    json_decref(job->volumes);
+    g_clear_error(&job->error);
+    g_clear_error(&job->pull_error);
+    docker_container_free(job->seen);
+    g_free(job->digest);
+    g_free(job);
+}
+
+/* Sees the container by its id or, before that is known, by its name. */
+static void look(AgentActJob *job)
+{
+    g_autoptr(GError) cause = NULL;
+
+    g_clear_pointer(&job->seen, docker_container_free);
+    job->seen = docker_inspect(job->docker, job->docker_id ? job->docker_id : job->docker_name,
+                               &cause);
+    job->is_gone = error_is(cause, ERROR_NOT_FOUND);
+    if (!job->seen && !job->is_gone && !job->error)
+        job->error = g_steal_pointer(&cause);
+}
+
+gboolean agent_act_is_final(const GError *error)
+{
+    static const char *const words[] = { "not found", "denied", "unauthorized", "manifest unknown",
+                                         "does not exist", "invalid reference", "no basic auth" };
+
+    if (error_is(error, ERROR_NOT_FOUND))
+        return TRUE;
+    for (guint i = 0; i < G_N_ELEMENTS(words); i++)
+        if (error_is(error, ERROR_DOCKER) && strstr(error->message, words[i]))
+            return TRUE;
+    return FALSE;
+}
+
+/* Whether the image is here without a pull. */
+static gboolean image_is_here(AgentActJob *job, GError **error)
+{
+    g_clear_pointer(&job->digest, g_free);
+    return docker_image(job->docker, job->image, &job->digest, error);
+}
+
+/* After a failed try: whether there is another one, the image that is here will do, or neither.
+ * What Docker says of the image also shows whether Docker itself is there to be asked. */
+static void settle_pull(AgentActJob *job)
+{
+    g_autoptr(GError) absent = NULL;
+
+    if (!job->last_try && !agent_act_is_final(job->error))
+        return;
+    gboolean here = image_is_here(job, &absent);
+    if (absent && !error_is(absent, ERROR_NOT_FOUND))
+        return;
+    if (here && (job->pull == PULL_DEFAULT || job->pull == PULL_PREFER_CACHED))
+        job->pull_error = g_steal_pointer(&job->error);
+    else
+        job->gave_up = TRUE;
+}
+
+static void run_pull(AgentActJob *job)
+{
+    g_autoptr(GError) absent = NULL;
+
+    gboolean may_skip = job->pull == PULL_PREFER_CACHED || job->pull == PULL_ONCE;
+    if (may_skip && image_is_here(job, &absent))
+        return;
+    if (absent && !error_is(absent, ERROR_NOT_FOUND)) {
+        job->error = g_steal_pointer(&absent);
+        return;
+    }
+    g_clear_error(&absent);
+    job->pulled = TRUE;
+    job->began_us = clock_now_us();
+    docker_pull(job->docker, job->image, NULL, MAX(job->pull_idle_ms / 1000, 1), &job->error);
+    job->ended_us = clock_now_us();
+    FAULT_POINT("agent.pulled");
+    if (job->error)
+        settle_pull(job);
+    else
+        image_is_here(job, &absent);
+}
+
+static gboolean make_volumes(AgentActJob *job)
+{
+    json_t *spec;
+    gsize n;
+
+    json_array_foreach(job->volumes, n, spec) {
+        gboolean must_exist = json_is_true(json_object_get(spec, "Exists"));
+        const char *name = json_string_value(json_object_get(spec, "Name"));
+        json_object_del(spec, "Exists");
+        gboolean good = must_exist ? docker_volume_exists(job->docker, name, &job->error)
+                                   : docker_volume_create(job->docker, spec, &job->error);
+        if (!good)
+            return fail_prefix(&job->error, "volume \"%s\"", name);
+        FAULT_POINT("agent.volume_made");
+    }
+    return TRUE;
+}
+
+static void run_create(AgentActJob *job)
+{
+    if (!make_volumes(job))
+        return;
+    job->docker_id = docker_create(job->docker, job->docker_name, job->spec,
+                                   "com.amazonaws.ecs.task-arn", &job->error);
+    FAULT_POINT("agent.created");
+    if (job->docker_id)
+        look(job);
+}
+
+/* A container that ran already, before a crash of ours, is not run twice. */
+static void run_start(AgentActJob *job)
+{
+    look(job);
+    if (!job->seen || job->seen->was_started || job->seen->state != DOCKER_CREATED)
+        return;
+    docker_start(job->docker, job->docker_id, &job->error);
+    FAULT_POINT("agent.started");
+    look(job);
+}
+
+static void run_stop(AgentActJob *job)
+{
+    docker_stop(job->docker, job->docker_id, job->stop_timeout_s, &job->error);
+    FAULT_POINT("agent.stopped");
+    if (error_is(job->error, ERROR_NOT_FOUND))
+        g_clear_error(&job->error);
+    look(job);
+}
+
+static void run_remove(AgentActJob *job)
+{
+    docker_remove(job->docker, job->docker_id ? job->docker_id : job->docker_name, &job->error);
+    FAULT_POINT("agent.removed");
+}
+
+void agent_act_run(gpointer user)
+{
+    AgentActJob *job = user;
+
+    switch (job->act) {
+    case ACT_PULL:
+        run_pull(job);
+        break;
+    case ACT_CREATE:
+        run_create(job);
+        break;
+    case ACT_START:
+        run_start(job);
+        break;
+    case ACT_STOP:
+        run_stop(job);
+        break;
+    case ACT_REMOVE:
+        run_remove(job);
+        break;
+    case ACT_LOOK:
+        look(job);
+        break;
+    case ACT_NONE:
+    case ACT_GIVE_UP:
+        break;
+    }
+}
+
+void agent_volumes_free(AgentVolumesJob *job)
+{
+    if (!job)
+        return;
+    g_free(job->task_arn);
+    g_ptr_array_unref(job->names);
+    g_clear_error(&job->error);
+    g_free(job);
+}
+
+void agent_volumes_run(gpointer user)
+{
+    AgentVolumesJob *job = user;
+
+    for (guint i = 0; i < job->names->len && !job->error; i++)
+        docker_volume_remove(job->docker, job->names->pdata[i], &job->error);
+    FAULT_POINT("agent.volumes_removed");
+}

@@ -1,0 +1,60 @@
+/*
+ * agent/act.h - one act on one container, done in a worker thread
+ *
+ * The record holds copies only. After agent_act_run the container was looked at, whatever the act
+ * came to, so that the step records what is and not what was asked for.
+ */
+#pragma once
+
+#include "agent/config.h"
+#include "agent/rules.h"
+#include "drivers/docker.h"
+
+typedef struct {
+    gpointer owner; /* for the caller */
+    char *task_arn;
+    char *container; /* its name in the task */
+    AgentAct act;
+    /* in */
+    Docker *docker; /* borrowed */
+    char *docker_name;
+    char *docker_id; /* NULL before it is created */
+    char *image;
+    PullBehavior pull;
+    guint pull_idle_ms;
+    gboolean last_try;  /* of a pull: take the image that is here, if the behaviour allows */
+    guint stop_timeout_s;
+    json_t *spec;       /* ContainerCreate */
+    json_t *volumes;    /* VolumeCreate bodies, made before */
+    /* out */
+    GError *error;         /* of the act */
+    GError *pull_error;    /* of a pull whose image was here all the same */
+    DockerContainer *seen; /* NULL when there is none, or Docker could not say */
+    gboolean is_gone;      /* Docker says there is no such container */
+    gboolean gave_up;      /* a pull failed for good and the image may not be used without */
+    gboolean pulled;       /* a pull was tried */
+    gint64 began_us, ended_us;
+    char *digest;
+} AgentActJob;
+
+void agent_act_free(AgentActJob *job);
+/* LoopCall for a pool. */
+void agent_act_run(gpointer job);
+
+/* Whether trying a failed pull again cannot help (no such image, access denied). */
+gboolean agent_act_is_final(const GError *error);
+
+/* Removing the volumes of a task. */
+typedef struct {
+    gpointer owner;
+    char *task_arn;
+    Docker *docker; /* borrowed */
+    GPtrArray *names;
+    GError *error;
+} AgentVolumesJob;
+
+void agent_volumes_free(AgentVolumesJob *job);
+void agent_volumes_run(gpointer job);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(AgentActJob, agent_act_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(AgentVolumesJob, agent_volumes_free)

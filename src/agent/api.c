@@ -1,0 +1,210 @@
+#include "agent/api.h"
+#include "agent/pool.h"
+#include "base/clock.h"
+#include "base/errors.h"
+#include "base/log.h"
+#include "drivers/http.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define TARGET_PREFIX   "AmazonEC2ContainerServiceV20141113."
+#define CALL_TIMEOUT_MS 10000
+#define ANSWER_MAX      (1024 * 1024)
+
+typedef char JsonText;
+static void json_text_free(JsonText *text)
+{
+    free(text);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(JsonText, json_text_free)
+
+struct AgentApi {
+    const AgentConfig *config;
+    const char *config_file;
+    HttpClient *client; /* used by the one thread of the pool */
+    Pool *pool;
+    pthread_mutex_t lock; /* of what follows */
+    AgentSigner signer;
+    struct timespec read_at; /* the file's time when signer was read */
+};
+
+typedef struct {
+    AgentApi *api;
+    const char *operation;
+    json_t *request;
+    AgentApiDone done;
+    gpointer user;
+    json_t *tree;
+    char *code;
+    char *message;
+} Call;
+
+static void signer_from(AgentSigner *signer, const AgentConfig *config)
+{
+    agent_signer_clear(signer);
+    *signer = (AgentSigner){ g_strdup(config->access_key_id), g_strdup(config->secret_access_key),
+                             g_strdup(config->session_token), g_strdup(config->region) };
+}
+
+AgentApi *agent_api_new(Loop *loop, const AgentConfig *config, const char *config_file,
+                        GError **error)
+{
+    HttpClient *client =
+        http_client_new(config->endpoint, *config->ca_file ? config->ca_file : NULL, error);
+    if (!client)
+        return NULL;
+    AgentApi *api = g_new0(AgentApi, 1);
+    struct stat file;
+
+    api->config = config;
+    api->config_file = config_file;
+    api->client = client;
+    api->pool = pool_new(loop, 1);
+    pthread_mutex_init(&api->lock, NULL);
+    signer_from(&api->signer, config);
+    if (config_file && stat(config_file, &file) == 0)
+        api->read_at = file.st_mtim;
+    return api;
+}
+
+StreamTls *agent_api_tls(const AgentApi *api)
+{
+    return http_client_tls(api->client);
+}
+
+/* Called with the lock held. */
+static void refresh_signer(AgentApi *api)
+{
+    struct stat file;
+
+    if (!api->config_file || stat(api->config_file, &file) != 0 ||
+        memcmp(&file.st_mtim, &api->read_at, sizeof file.st_mtim) == 0)
+        return;
+    g_autoptr(GError) cause = NULL;
+    g_autoptr(AgentConfig) config = agent_config_load(api->config_file, &cause);
+    api->read_at = file.st_mtim;
+    if (config)
+        signer_from(&api->signer, config);
+    else
+        log_warn("-", "credentials are not read again: %s", cause->message);
+}
+
+void agent_api_signer(AgentApi *api, AgentSigner *ret_signer)
+{
+    pthread_mutex_lock(&api->lock);
+    refresh_signer(api);
+    *ret_signer =
+        (AgentSigner){ g_strdup(api->signer.access_key_id), g_strdup(api->signer.secret),
+                       g_strdup(api->signer.token), g_strdup(api->signer.region) };
+    pthread_mutex_unlock(&api->lock);
+}
+
+void agent_signer_clear(AgentSigner *signer)
+{
+    g_free(signer->access_key_id);
+    g_free(signer->secret);
+    g_free(signer->token);
+    g_free(signer->region);
+    *signer = (AgentSigner){ 0 };
+}
+
+void agent_signer_sign(const AgentSigner *signer, const SigV4Request *request,
+                       SigV4Signature *ret_signature)
+{
+    const SigV4Signer sign = { signer->access_key_id, signer->secret,
+                               *signer->token ? signer->token : NULL, signer->region, "ecs" };
+
+    sigv4_sign(request, &sign, clock_now_us(), ret_signature);
+}
+
+/* The answer to a signed POST; NULL when none came. */
+static HttpResponse *post(AgentApi *api, const char *target, const char *body, GError **error)
+{
+    g_auto(AgentSigner) signer = { 0 };
+    g_auto(SigV4Signature) signature = { 0 };
+    const SigV4Header signed_headers[] = {
+        { "Host", http_client_authority(api->client) },
+        { "Content-Type", "application/x-amz-json-1.1" },
+        { "X-Amz-Target", target },
+    };
+    const SigV4Request sign = { .method = "POST", .path = "/", .query = "",
+                                .headers = signed_headers,
+                                .header_count = G_N_ELEMENTS(signed_headers), .body = body,
+                                .body_length = strlen(body), .secure = TRUE };
+
+    agent_api_signer(api, &signer);
+    agent_signer_sign(&signer, &sign, &signature);
+    const char *headers[] = { "Content-Type", "application/x-amz-json-1.1", "X-Amz-Target", target,
+                              "User-Agent", "berth-agent/" BERTH_VERSION, "X-Amz-Date",
+                              signature.date, "Authorization", signature.authorization,
+                              *signer.token ? "X-Amz-Security-Token" : NULL, signer.token, NULL };
+    const HttpRequest request = { .method = "POST", .target = "/", .headers = headers,
+                                  .body = body, .body_length = strlen(body),
+                                  .timeout_ms = CALL_TIMEOUT_MS, .max_body = ANSWER_MAX };
+    return http_client_send(api->client, &request, error);
+}
+
+/* __type without what stands before "#". Caller frees. */
+static char *error_code_of(const json_t *tree, int status)
+{
+    const char *type = json_string_value(json_object_get(tree, "__type"));
+    const char *hash = type ? strrchr(type, '#') : NULL;
+
+    return type ? g_strdup(hash ? hash + 1 : type) : g_strdup_printf("HTTP%d", status);
+}
+
+static char *error_message_of(const json_t *tree)
+{
+    const char *message = json_string_value(json_object_get(tree, "message"));
+
+    if (!message)
+        message = json_string_value(json_object_get(tree, "Message"));
+    return g_strndup(message ? message : "no message", 1000);
+}
+
+static void call_run(gpointer user)
+{
+    Call *call = user;
+    g_autofree char *target = g_strconcat(TARGET_PREFIX, call->operation, NULL);
+    g_autoptr(JsonText) body = json_dumps(call->request, JSON_COMPACT);
+    g_autoptr(GError) cause = NULL;
+
+    g_autoptr(HttpResponse) response = post(call->api, target, body, &cause);
+    if (!response) {
+        call->message = g_strdup(cause->message);
+        return;
+    }
+    json_auto_t *tree = json_loadb(response->body->str, response->body->len, 0, NULL);
+    if (response->status / 100 == 2 && json_is_object(tree)) {
+        call->tree = json_incref(tree);
+        return;
+    }
+    call->code = error_code_of(tree, response->status);
+    call->message = error_message_of(tree);
+}
+
+static void call_done(gpointer user)
+{
+    Call *call = user;
+    const AgentAnswer answer = { call->tree, call->code, call->message };
+
+    call->done(call->user, &answer);
+    json_decref(call->request);
+    json_decref(call->tree);
+    g_free(call->code);
+    g_free(call->message);
+    g_free(call);
+}
+
+void agent_api_call(AgentApi *api, const char *operation, json_t *request, AgentApiDone done,
+                    gpointer user)
+{
+    Call *call = g_new0(Call, 1);
+
+    *call = (Call){ .api = api, .operation = operation, .request = request, .done = done,
+                    .user = user };
+    pool_push(api->pool, call_run, call_done, call);
+}

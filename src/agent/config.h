@@ -1,0 +1,52 @@
+/*
+ * agent/config.h - what the agent is told: a file of KEY=VALUE lines, and the environment
+ *
+ * The table in config.c names each setting once, with its reason. The environment wins over the
+ * file; the names of the stock agent (ECS_CLUSTER, ...) are taken in both. Durations are in the
+ * form "1h30m", "45s", "200ms".
+ * Errors: CONFIG, naming the key and what was expected.
+ * Source: agent configuration parameters of the Amazon ECS Developer Guide.
+ */
+#pragma once
+
+#include <glib.h>
+#include <jansson.h>
+
+typedef enum { PULL_DEFAULT, PULL_ALWAYS, PULL_ONCE, PULL_PREFER_CACHED } PullBehavior;
+
+typedef struct {
+    char *endpoint; /* URL of the ECS API */
+    char *region;
+    char *cluster; /* "" when none was configured */
+    char *ca_file; /* "" for the system's store */
+    char *instance_id;
+    char *access_key_id;
+    char *secret_access_key;
+    char *session_token; /* "" for none */
+    char *docker_socket;
+    char *data_dir;
+    char *reserved_ports;     /* JSON list */
+    char *reserved_ports_udp; /* JSON list */
+    char *attributes;         /* JSON map, sent with the first registration */
+    char *log_level;
+    char *pull_behavior_name;
+    PullBehavior pull_behavior;
+    guint reserved_memory_mib;
+    guint pull_idle_ms;
+    guint stop_timeout_ms;
+    guint cleanup_wait_ms;
+    guint batch_min_ms;     /* changes of single containers wait this long to be sent together */
+    guint publish_ms;       /* telemetry */
+    guint inactivity_ms;    /* a channel that is silent for this, up to twice it, is dropped */
+    guint rotation_ms;      /* the ACS channel is renewed after this, up to thrice it */
+    guint check_ms;         /* running containers are looked at again */
+} AgentConfig;
+
+/* file may be missing: then the environment must say it all. Caller frees. */
+AgentConfig *agent_config_load(const char *file, GError **error);
+void agent_config_free(AgentConfig *config);
+
+/* "1h30m", "90s", "250ms" in milliseconds; FALSE when it is none. */
+gboolean agent_config_duration(const char *text, guint *ret_ms);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(AgentConfig, agent_config_free)
