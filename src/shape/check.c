@@ -37,8 +37,9 @@ static gsize path_push_number(Check *check, gsize number)
 static gboolean refuse(Check *check, const char *reason)
 {
     if (check->strict)
-        return fail(check->error, INTERNAL, "answer's member \"%s\" %s", check->path->str, reason);
-    return fail(check->error, INVALID_PARAMETER, "The parameter %s is invalid: it %s",
+        return fail(check->error, INTERNAL, "answer's member \"%s\" is wrong: %s", check->path->str,
+                    reason);
+    return fail(check->error, INVALID_PARAMETER, "The parameter %s is invalid: %s",
                 check->path->str, reason);
 }
 
@@ -132,7 +133,7 @@ static gboolean check_list(Check *check, json_t *value, const Shape *shape, guin
     if (!json_is_array(value))
         return refuse_type(check, "a list");
     if (!check->strict && json_array_size(value) > SHAPE_LIST_MAX)
-        return refuse(check, "has too many elements");
+        return refuse(check, "it has too many elements");
     if (!check->strict && !check_range(check, shape, (double)json_array_size(value), "its length"))
         return FALSE;
     json_array_foreach(value, n, child)
@@ -154,7 +155,7 @@ static gboolean check_map(Check *check, json_t *value, const Shape *shape, guint
     if (!json_is_object(value))
         return refuse_type(check, "a map");
     if (!check->strict && json_object_size(value) > SHAPE_LIST_MAX)
-        return refuse(check, "has too many elements");
+        return refuse(check, "it has too many elements");
     json_object_foreach(value, key, child)
     {
         gsize before = path_push(check, key);
@@ -185,15 +186,15 @@ static gboolean check_string(Check *check, const json_t *value, const Shape *sha
         return refuse_type(check, "a string");
     if (!shape_enum_has(shape, text)) {
         g_autofree char *shown = g_utf8_substring(text, 0, MIN(64, g_utf8_strlen(text, -1)));
-        g_autofree char *reason = g_strdup_printf("cannot be \"%s\"", shown);
+        g_autofree char *reason = g_strdup_printf("it cannot be \"%s\"", shown);
         return refuse(check, reason);
     }
     if (check->strict)
         return TRUE;
     if (json_string_length(value) > SHAPE_STRING_MAX)
-        return refuse(check, "is too long");
+        return refuse(check, "it is too long");
     if (check->protocol != PROTOCOL_JSON && has_control(text))
-        return refuse(check, "has a control character");
+        return refuse(check, "it has a control character");
     if (!(shape->flags & (SHAPE_HAS_MIN | SHAPE_HAS_MAX)))
         return TRUE;
     return check_range(check, shape, (double)g_utf8_strlen(text, -1), "its length");
@@ -212,9 +213,9 @@ static gboolean check_integer(Check *check, const json_t *value, const Shape *sh
 static gboolean check_value(Check *check, json_t *value, const Shape *shape, guint depth)
 {
     if (!check->strict && depth > SHAPE_DEPTH_MAX)
-        return refuse(check, "is nested too deeply");
+        return refuse(check, "it is nested too deeply");
     if (!check->strict && ++check->nodes > SHAPE_NODES_MAX)
-        return refuse(check, "makes the request too large");
+        return refuse(check, "it makes the request too large");
     switch (shape->kind) {
     case SHAPE_STRUCTURE:
         return check_structure(check, value, shape, depth);
