@@ -48,11 +48,23 @@ static char *acs_url(gpointer user)
 {
     const AgentAcs *acs = user;
     g_autofree char *docker = g_strconcat("DockerVersion: ", acs->docker_version, NULL);
-    const char *const words[] = { "agentHash", "berth", "agentVersion", BERTH_VERSION, "clusterArn",
-                                  cluster_of(acs), "containerInstanceArn", acs->engine->state->arn,
-                                  "dockerVersion", docker, "protocolVersion", "2",
-                                  "sendCredentials", acs->was_open ? "false" : "true", "seqNum",
-                                  "1", NULL };
+    const char *const words[] = { "agentHash",
+                                  "berth",
+                                  "agentVersion",
+                                  BERTH_VERSION,
+                                  "clusterArn",
+                                  cluster_of(acs),
+                                  "containerInstanceArn",
+                                  acs->engine->state->arn,
+                                  "dockerVersion",
+                                  docker,
+                                  "protocolVersion",
+                                  "2",
+                                  "sendCredentials",
+                                  acs->was_open ? "false" : "true",
+                                  "seqNum",
+                                  "1",
+                                  NULL };
     g_autofree char *query = agent_acs_query(words);
 
     return agent_acs_url(acs->endpoint, query);
@@ -66,8 +78,8 @@ static void acs_opened(gpointer user)
 static void acknowledge(AgentAcs *acs, const json_t *message)
 {
     agent_channel_send(acs->channel, "AckRequest",
-                       json_pack("{s:s, s:s, s:s}", "cluster", cluster_of(acs),
-                                 "containerInstance", acs->engine->state->arn, "messageId",
+                       json_pack("{s:s, s:s, s:s}", "cluster", cluster_of(acs), "containerInstance",
+                                 acs->engine->state->arn, "messageId",
                                  text_of(message, "messageId")));
     FAULT_POINT("agent.acknowledged");
 }
@@ -125,7 +137,8 @@ static void on_payload(AgentAcs *acs, const json_t *message)
     }
     gboolean kept = raise_timeline(acs, json_integer_value(json_object_get(message, "seqNum")));
     gboolean good = agent_engine_accept(acs->engine, tasks) && kept;
-    json_array_foreach(tasks, n, task) {
+    json_array_foreach(tasks, n, task)
+    {
         acknowledge_credentials(acs, message, json_object_get(task, "roleCredentials"));
         acknowledge_credentials(acs, message, json_object_get(task, "executionRoleCredentials"));
     }
@@ -145,10 +158,9 @@ static gboolean lists_running(const json_t *tasks, const char *arn)
     const json_t *task;
     gsize n;
 
-    json_array_foreach(tasks, n, task)
-        if (strcmp(text_of(task, "taskArn"), arn) == 0 &&
-            strcmp(text_of(task, "desiredStatus"), "RUNNING") == 0)
-            return TRUE;
+    json_array_foreach(tasks, n, task) if (strcmp(text_of(task, "taskArn"), arn) == 0 &&
+                                           strcmp(text_of(task, "desiredStatus"), "RUNNING") ==
+                                               0) return TRUE;
     return FALSE;
 }
 
@@ -167,10 +179,9 @@ static void on_manifest(AgentAcs *acs, const json_t *message)
         const AgentTask *task = acs->engine->tasks->pdata[i];
         if (task->want == WANT_RUNNING &&
             !lists_running(json_object_get(message, "tasks"), task->arn))
-            json_array_append_new(candidates,
-                                  json_pack("{s:s, s:s, s:s}", "desiredStatus", "STOPPED",
-                                            "taskArn", task->arn, "taskClusterArn",
-                                            text_of(message, "clusterArn")));
+            json_array_append_new(
+                candidates, json_pack("{s:s, s:s, s:s}", "desiredStatus", "STOPPED", "taskArn",
+                                      task->arn, "taskClusterArn", text_of(message, "clusterArn")));
     }
     if (json_array_size(candidates) == 0) {
         json_decref(candidates);
@@ -178,9 +189,9 @@ static void on_manifest(AgentAcs *acs, const json_t *message)
     }
     g_free(acs->verifying);
     acs->verifying = g_strdup(text_of(message, "messageId"));
-    agent_channel_send(acs->channel, "TaskStopVerificationMessage",
-                       json_pack("{s:s, s:o}", "messageId", acs->verifying, "stopCandidates",
-                                 candidates));
+    agent_channel_send(
+        acs->channel, "TaskStopVerificationMessage",
+        json_pack("{s:s, s:o}", "messageId", acs->verifying, "stopCandidates", candidates));
 }
 
 static void on_verified(AgentAcs *acs, const json_t *message)
@@ -191,9 +202,9 @@ static void on_verified(AgentAcs *acs, const json_t *message)
     if (!acs->verifying || strcmp(acs->verifying, text_of(message, "messageId")) != 0)
         return;
     g_clear_pointer(&acs->verifying, g_free);
-    json_array_foreach(json_object_get(message, "stopTasks"), n, task)
-        if (strcmp(text_of(task, "desiredStatus"), "STOPPED") == 0)
-            agent_engine_stop(acs->engine, text_of(task, "taskArn"));
+    json_array_foreach(json_object_get(message, "stopTasks"), n,
+                       task) if (strcmp(text_of(task, "desiredStatus"), "STOPPED") == 0)
+        agent_engine_stop(acs->engine, text_of(task, "taskArn"));
     agent_engine_wake(acs->engine, 1);
 }
 
@@ -256,9 +267,13 @@ AgentAcs *agent_acs_start(AgentEngine *engine, Pool *dials, const char *endpoint
 {
     AgentAcs *acs = g_new0(AgentAcs, 1);
 
-    *acs = (AgentAcs){ .engine = engine, .endpoint = g_strdup(endpoint),
-                       .docker_version = g_strdup(docker_version), .beat = beat, .user = user };
-    acs->channel = agent_channel_new(engine->loop, dials, engine->config, engine->api, &acs_kind, acs);
+    *acs = (AgentAcs){ .engine = engine,
+                       .endpoint = g_strdup(endpoint),
+                       .docker_version = g_strdup(docker_version),
+                       .beat = beat,
+                       .user = user };
+    acs->channel =
+        agent_channel_new(engine->loop, dials, engine->config, engine->api, &acs_kind, acs);
     agent_channel_open(acs->channel);
     return acs;
 }

@@ -29,8 +29,8 @@ static void look(AgentActJob *job)
     g_autoptr(GError) cause = NULL;
 
     g_clear_pointer(&job->seen, docker_container_free);
-    job->seen = docker_inspect(job->docker, job->docker_id ? job->docker_id : job->docker_name,
-                               &cause);
+    job->seen =
+        docker_inspect(job->docker, job->docker_id ? job->docker_id : job->docker_name, &cause);
     job->is_gone = error_is(cause, ERROR_NOT_FOUND);
     if (!job->seen && !job->is_gone && !job->error)
         job->error = g_steal_pointer(&cause);
@@ -38,8 +38,9 @@ static void look(AgentActJob *job)
 
 gboolean agent_act_is_final(const GError *error)
 {
-    static const char *const words[] = { "not found", "denied", "unauthorized", "manifest unknown",
-                                         "does not exist", "invalid reference", "no basic auth" };
+    static const char *const words[] = { "not found",        "denied",         "unauthorized",
+                                         "manifest unknown", "does not exist", "invalid reference",
+                                         "no basic auth" };
 
     if (error_is(error, ERROR_NOT_FOUND))
         return TRUE;
@@ -101,7 +102,8 @@ static gboolean make_volumes(AgentActJob *job)
     json_t *spec;
     gsize n;
 
-    json_array_foreach(job->volumes, n, spec) {
+    json_array_foreach(job->volumes, n, spec)
+    {
         gboolean must_exist = json_is_true(json_object_get(spec, "Exists"));
         const char *name = json_string_value(json_object_get(spec, "Name"));
         json_object_del(spec, "Exists");

@@ -22,10 +22,10 @@ typedef struct {
     char *image;
     PullBehavior pull;
     guint pull_idle_ms;
-    gboolean last_try;  /* of a pull: take the image that is here, if the behaviour allows */
+    gboolean last_try; /* of a pull: take the image that is here, if the behaviour allows */
     guint stop_timeout_s;
-    json_t *spec;       /* ContainerCreate */
-    json_t *volumes;    /* VolumeCreate bodies, made before */
+    json_t *spec;    /* ContainerCreate */
+    json_t *volumes; /* VolumeCreate bodies, made before */
     /* out */
     GError *error;         /* of the act */
     GError *pull_error;    /* of a pull whose image was here all the same */

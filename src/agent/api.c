@@ -96,9 +96,8 @@ void agent_api_signer(AgentApi *api, AgentSigner *ret_signer)
 {
     pthread_mutex_lock(&api->lock);
     refresh_signer(api);
-    *ret_signer =
-        (AgentSigner){ g_strdup(api->signer.access_key_id), g_strdup(api->signer.secret),
-                       g_strdup(api->signer.token), g_strdup(api->signer.region) };
+    *ret_signer = (AgentSigner){ g_strdup(api->signer.access_key_id), g_strdup(api->signer.secret),
+                                 g_strdup(api->signer.token), g_strdup(api->signer.region) };
     pthread_mutex_unlock(&api->lock);
 }
 
@@ -130,20 +129,37 @@ static HttpResponse *post(AgentApi *api, const char *target, const char *body, G
         { "Content-Type", "application/x-amz-json-1.1" },
         { "X-Amz-Target", target },
     };
-    const SigV4Request sign = { .method = "POST", .path = "/", .query = "",
+    const SigV4Request sign = { .method = "POST",
+                                .path = "/",
+                                .query = "",
                                 .headers = signed_headers,
-                                .header_count = G_N_ELEMENTS(signed_headers), .body = body,
-                                .body_length = strlen(body), .secure = TRUE };
+                                .header_count = G_N_ELEMENTS(signed_headers),
+                                .body = body,
+                                .body_length = strlen(body),
+                                .secure = TRUE };
 
     agent_api_signer(api, &signer);
     agent_signer_sign(&signer, &sign, &signature);
-    const char *headers[] = { "Content-Type", "application/x-amz-json-1.1", "X-Amz-Target", target,
-                              "User-Agent", "berth-agent/" BERTH_VERSION, "X-Amz-Date",
-                              signature.date, "Authorization", signature.authorization,
-                              *signer.token ? "X-Amz-Security-Token" : NULL, signer.token, NULL };
-    const HttpRequest request = { .method = "POST", .target = "/", .headers = headers,
-                                  .body = body, .body_length = strlen(body),
-                                  .timeout_ms = CALL_TIMEOUT_MS, .max_body = ANSWER_MAX };
+    const char *headers[] = { "Content-Type",
+                              "application/x-amz-json-1.1",
+                              "X-Amz-Target",
+                              target,
+                              "User-Agent",
+                              "berth-agent/" BERTH_VERSION,
+                              "X-Amz-Date",
+                              signature.date,
+                              "Authorization",
+                              signature.authorization,
+                              *signer.token ? "X-Amz-Security-Token" : NULL,
+                              signer.token,
+                              NULL };
+    const HttpRequest request = { .method = "POST",
+                                  .target = "/",
+                                  .headers = headers,
+                                  .body = body,
+                                  .body_length = strlen(body),
+                                  .timeout_ms = CALL_TIMEOUT_MS,
+                                  .max_body = ANSWER_MAX };
     return http_client_send(api->client, &request, error);
 }
 
@@ -204,7 +220,8 @@ void agent_api_call(AgentApi *api, const char *operation, json_t *request, Agent
 {
     Call *call = g_new0(Call, 1);
 
-    *call = (Call){ .api = api, .operation = operation, .request = request, .done = done,
-                    .user = user };
+    *call = (Call){
+        .api = api, .operation = operation, .request = request, .done = done, .user = user
+    };
     pool_push(api->pool, call_run, call_done, call);
 }

@@ -33,8 +33,8 @@ struct AgentChannel {
     gpointer user;
     gboolean dialling;
     gboolean feeding; /* a message is being handled: what it sends is written afterwards */
-    gboolean over; /* the peer said goodbye, or broke the protocol */
-    HttpUrl *url;  /* of the open connection */
+    gboolean over;    /* the peer said goodbye, or broke the protocol */
+    HttpUrl *url;     /* of the open connection */
     Stream *stream;
     Ws *ws;
     gint64 opened_ms;
@@ -248,8 +248,9 @@ AgentChannel *agent_channel_new(Loop *loop, Pool *dials, const AgentConfig *conf
 {
     AgentChannel *channel = g_new0(AgentChannel, 1);
 
-    *channel = (AgentChannel){ .loop = loop, .dials = dials, .config = config, .api = api,
-                               .kind = kind, .user = user };
+    *channel = (AgentChannel){
+        .loop = loop, .dials = dials, .config = config, .api = api, .kind = kind, .user = user
+    };
     loop_timer_init(&channel->redial, dial, channel);
     loop_timer_init(&channel->silence, on_silence, channel);
     loop_timer_init(&channel->rotation, on_rotation, channel);

@@ -16,11 +16,11 @@
 typedef struct AgentChannel AgentChannel;
 
 typedef struct {
-    const char *name;          /* for the log */
+    const char *name; /* for the log */
     guint backoff_first_ms;
     double backoff_growth;
     guint backoff_max_ms;
-    gboolean rotates;          /* after config->rotation_ms */
+    gboolean rotates; /* after config->rotation_ms */
     /* The URL to open, http or https. Caller frees. */
     char *(*url)(gpointer user);
     void (*on_open)(gpointer user);

@@ -36,8 +36,8 @@ static const Parameter parameters[] = {
       "registration and tasks; survives restarts" },
     { "BERTH_RESERVED_PORTS", "ECS_RESERVED_PORTS", KIND_LIST, AT(reserved_ports),
       "[22, 2375, 2376, 51678, 51679]", 0, "ports no task may ask for" },
-    { "BERTH_RESERVED_PORTS_UDP", "ECS_RESERVED_PORTS_UDP", KIND_LIST, AT(reserved_ports_udp),
-      "[]", 0, "ports no task may ask for" },
+    { "BERTH_RESERVED_PORTS_UDP", "ECS_RESERVED_PORTS_UDP", KIND_LIST, AT(reserved_ports_udp), "[]",
+      0, "ports no task may ask for" },
     { "BERTH_ATTRIBUTES", "ECS_INSTANCE_ATTRIBUTES", KIND_MAP, AT(attributes), "{}", 0,
       "of this container instance, for placement" },
     { "BERTH_LOG_LEVEL", "ECS_LOGLEVEL", KIND_TEXT, AT(log_level), "info", 0,
@@ -46,10 +46,10 @@ static const Parameter parameters[] = {
       "default", 0, "default, always, once or prefer-cached" },
     { "BERTH_RESERVED_MEMORY", "ECS_RESERVED_MEMORY", KIND_NUMBER, AT(reserved_memory_mib), "0", 0,
       "MiB kept from tasks" },
-    { "BERTH_PULL_IDLE", "ECS_IMAGE_PULL_INACTIVITY_TIMEOUT", KIND_DURATION, AT(pull_idle_ms),
-      "1m", 1000, "a pull without progress is given up" },
-    { "BERTH_STOP_TIMEOUT", "ECS_CONTAINER_STOP_TIMEOUT", KIND_DURATION, AT(stop_timeout_ms),
-      "30s", 1000, "from the stop signal to SIGKILL" },
+    { "BERTH_PULL_IDLE", "ECS_IMAGE_PULL_INACTIVITY_TIMEOUT", KIND_DURATION, AT(pull_idle_ms), "1m",
+      1000, "a pull without progress is given up" },
+    { "BERTH_STOP_TIMEOUT", "ECS_CONTAINER_STOP_TIMEOUT", KIND_DURATION, AT(stop_timeout_ms), "30s",
+      1000, "from the stop signal to SIGKILL" },
     { "BERTH_CLEANUP_WAIT", "ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION", KIND_DURATION,
       AT(cleanup_wait_ms), "3h", 1000, "stopped containers stay this long" },
     { "BERTH_BATCH", NULL, KIND_DURATION, AT(batch_min_ms), "10s", 100,
@@ -177,7 +177,8 @@ static const char *find_value(GHashTable *file, const Parameter *p)
 
 static gboolean finish(AgentConfig *config, GError **error)
 {
-    static const char *const behaviors[] = { [PULL_DEFAULT] = "default", [PULL_ALWAYS] = "always",
+    static const char *const behaviors[] = { [PULL_DEFAULT] = "default",
+                                             [PULL_ALWAYS] = "always",
                                              [PULL_ONCE] = "once",
                                              [PULL_PREFER_CACHED] = "prefer-cached" };
 
@@ -207,8 +208,9 @@ AgentConfig *agent_config_load(const char *file, GError **error)
         if (!value)
             value = p->initial;
         if (!value)
-            return fail_null(error, CONFIG, "%s is not set (%s), neither in \"%s\" nor in the environment",
-                             p->key, p->why, file ? file : "-");
+            return fail_null(error, CONFIG,
+                             "%s is not set (%s), neither in \"%s\" nor in the environment", p->key,
+                             p->why, file ? file : "-");
         if (!parameter_set(config, p, value, error))
             return NULL;
     }

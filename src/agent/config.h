@@ -35,11 +35,11 @@ typedef struct {
     guint pull_idle_ms;
     guint stop_timeout_ms;
     guint cleanup_wait_ms;
-    guint batch_min_ms;     /* changes of single containers wait this long to be sent together */
-    guint publish_ms;       /* telemetry */
-    guint inactivity_ms;    /* a channel that is silent for this, up to twice it, is dropped */
-    guint rotation_ms;      /* the ACS channel is renewed after this, up to thrice it */
-    guint check_ms;         /* running containers are looked at again */
+    guint batch_min_ms;  /* changes of single containers wait this long to be sent together */
+    guint publish_ms;    /* telemetry */
+    guint inactivity_ms; /* a channel that is silent for this, up to twice it, is dropped */
+    guint rotation_ms;   /* the ACS channel is renewed after this, up to thrice it */
+    guint check_ms;      /* running containers are looked at again */
 } AgentConfig;
 
 /* file may be missing: then the environment must say it all. Caller frees. */

@@ -30,9 +30,13 @@ void agent_dial_sign(const AgentSigner *signer, const HttpUrl *url, const char *
     g_autofree char *path =
         question ? g_strndup(url->target, (gsize)(question - url->target)) : g_strdup(url->target);
     const SigV4Header host = { "Host", url->authority };
-    const SigV4Request request = { .method = "GET", .path = path,
-                                   .query = question ? question + 1 : "", .headers = &host,
-                                   .header_count = 1, .body = body, .body_length = strlen(body),
+    const SigV4Request request = { .method = "GET",
+                                   .path = path,
+                                   .query = question ? question + 1 : "",
+                                   .headers = &host,
+                                   .header_count = 1,
+                                   .body = body,
+                                   .body_length = strlen(body),
                                    .secure = url->address.kind == STREAM_TLS };
 
     agent_signer_sign(signer, &request, ret_signature);
@@ -45,15 +49,27 @@ static gboolean send_upgrade(AgentDial *dial, const char *key, gint64 deadline_m
 
     agent_api_signer(dial->api, &signer);
     agent_dial_sign(&signer, dial->parsed, "", &signature);
-    const char *headers[] = { "Upgrade", "websocket", "Connection", "Upgrade",
-                              "Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", key,
-                              "User-Agent", "berth-agent/" BERTH_VERSION, "X-Amz-Date",
-                              signature.date, "Authorization", signature.authorization,
-                              *signer.token ? "X-Amz-Security-Token" : NULL, signer.token, NULL };
-    const HttpRequest request = { .method = "GET", .target = dial->parsed->target,
+    const char *headers[] = { "Upgrade",
+                              "websocket",
+                              "Connection",
+                              "Upgrade",
+                              "Sec-WebSocket-Version",
+                              "13",
+                              "Sec-WebSocket-Key",
+                              key,
+                              "User-Agent",
+                              "berth-agent/" BERTH_VERSION,
+                              "X-Amz-Date",
+                              signature.date,
+                              "Authorization",
+                              signature.authorization,
+                              *signer.token ? "X-Amz-Security-Token" : NULL,
+                              signer.token,
+                              NULL };
+    const HttpRequest request = { .method = "GET",
+                                  .target = dial->parsed->target,
                                   .headers = headers };
-    g_autoptr(GString) bytes =
-        http_request_bytes(&request, dial->parsed->authority, &dial->error);
+    g_autoptr(GString) bytes = http_request_bytes(&request, dial->parsed->authority, &dial->error);
     return bytes && stream_write(dial->stream, bytes->str, bytes->len, deadline_ms, &dial->error);
 }
 
@@ -73,8 +89,7 @@ static gboolean read_answer(AgentDial *dial, HttpParser *parser, gint64 deadline
     char piece[2048];
 
     while (!http_parser_is_done(parser)) {
-        gssize count =
-            stream_read(dial->stream, piece, sizeof piece, deadline_ms, &dial->error);
+        gssize count = stream_read(dial->stream, piece, sizeof piece, deadline_ms, &dial->error);
         if (count < 0)
             return FALSE;
         if (count == 0)

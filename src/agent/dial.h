@@ -14,9 +14,9 @@ typedef struct {
     char *url;
     /* out */
     HttpUrl *parsed;
-    Stream *stream;   /* NULL when it failed */
-    GString *early;   /* what came behind the answer's head */
-    char *exception;  /* the name in a refusal's body, or NULL */
+    Stream *stream;  /* NULL when it failed */
+    GString *early;  /* what came behind the answer's head */
+    char *exception; /* the name in a refusal's body, or NULL */
     GError *error;
 } AgentDial;
 

@@ -12,13 +12,13 @@
 
 #include <string.h>
 
-#define PULLS_MAX      4
-#define ACTS_MAX       12
-#define SAVE_RETRY_MS  5000
-#define SEND_FIRST_MS  1000.0
-#define SEND_MAX_MS    30000.0
-#define SEND_GROWTH    1.3
-#define SEND_JITTER    0.2
+#define PULLS_MAX     4
+#define ACTS_MAX      12
+#define SAVE_RETRY_MS 5000
+#define SEND_FIRST_MS 1000.0
+#define SEND_MAX_MS   30000.0
+#define SEND_GROWTH   1.3
+#define SEND_JITTER   0.2
 
 typedef struct {
     AgentEngine *engine;
@@ -348,12 +348,8 @@ gboolean agent_engine_accept(AgentEngine *engine, const json_t *tasks)
     const json_t *tree;
     gsize n;
 
-    json_array_foreach(tasks, n, tree)
-        if (is_stop(tree))
-            good = accept_one(engine, tree) && good;
-    json_array_foreach(tasks, n, tree)
-        if (!is_stop(tree))
-            good = accept_one(engine, tree) && good;
+    json_array_foreach(tasks, n, tree) if (is_stop(tree)) good = accept_one(engine, tree) && good;
+    json_array_foreach(tasks, n, tree) if (!is_stop(tree)) good = accept_one(engine, tree) && good;
     for (guint i = 0; i < engine->tasks->len; i++)
         good = save(engine, engine->tasks->pdata[i]) && good;
     agent_engine_wake(engine, clock_mono_ms());
@@ -369,8 +365,13 @@ AgentEngine *agent_engine_new(Loop *loop, const AgentConfig *config, AgentState 
     if (!tasks)
         return NULL;
     AgentEngine *engine = g_new0(AgentEngine, 1);
-    *engine = (AgentEngine){ .loop = loop, .config = config, .state = state, .docker = docker,
-                             .api = api, .tasks = tasks, .docker_changed_us = clock_now_us() };
+    *engine = (AgentEngine){ .loop = loop,
+                             .config = config,
+                             .state = state,
+                             .docker = docker,
+                             .api = api,
+                             .tasks = tasks,
+                             .docker_changed_us = clock_now_us() };
     engine->pulls = pool_new(loop, PULLS_MAX);
     engine->acts = pool_new(loop, ACTS_MAX);
     loop_timer_init(&engine->timer, step_all, engine);

@@ -19,14 +19,14 @@ typedef struct {
     AgentState *state;
     Docker *docker;
     AgentApi *api;
-    Pool *pulls;       /* slow: apart, so that they never keep a stop waiting */
+    Pool *pulls; /* slow: apart, so that they never keep a stop waiting */
     Pool *acts;
-    GPtrArray *tasks;  /* AgentTask, in the order they came */
-    LoopTimer timer;   /* when some task wants a step though nothing happens */
-    LoopTimer checker; /* config->check_ms */
-    gboolean docker_up;         /* its events come */
-    gint64 docker_changed_us;   /* when that changed */
-    gboolean reporting; /* the agent is registered */
+    GPtrArray *tasks;         /* AgentTask, in the order they came */
+    LoopTimer timer;          /* when some task wants a step though nothing happens */
+    LoopTimer checker;        /* config->check_ms */
+    gboolean docker_up;       /* its events come */
+    gint64 docker_changed_us; /* when that changed */
+    gboolean reporting;       /* the agent is registered */
 } AgentEngine;
 
 /* Takes up the saved tasks. Errors: CONFIG. All arguments must outlive it. */

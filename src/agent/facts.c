@@ -63,9 +63,8 @@ static json_t *attributes(const AgentConfig *config, gboolean first)
     if (uname(&kernel) == 0)
         add_attribute(list, "ecs.cpu-architecture",
                       strcmp(kernel.machine, "aarch64") == 0 ? "arm64" : kernel.machine);
-    json_object_foreach(own, name, value)
-        if (first)
-            add_attribute(list, name, json_string_value(value));
+    json_object_foreach(own, name, value) if (first)
+        add_attribute(list, name, json_string_value(value));
     return list;
 }
 
@@ -83,7 +82,8 @@ static json_t *ports_resource(const char *name, const char *ports)
     const json_t *number;
     gsize n;
 
-    json_array_foreach(numbers, n, number) {
+    json_array_foreach(numbers, n, number)
+    {
         g_autofree char *text =
             g_strdup_printf("%" JSON_INTEGER_FORMAT, json_integer_value(number));
         json_array_append_new(list, json_string(text));
@@ -108,8 +108,8 @@ static json_t *resources(const AgentConfig *config)
 /* The part of an instance identity document that is known here. Caller frees. */
 static char *identity(const AgentConfig *config)
 {
-    json_auto_t *tree = json_pack("{s:s, s:s}", "instanceId", config->instance_id, "region",
-                                  config->region);
+    json_auto_t *tree =
+        json_pack("{s:s, s:s}", "instanceId", config->instance_id, "region", config->region);
 
     return *config->instance_id ? json_dumps(tree, JSON_COMPACT) : NULL;
 }
@@ -119,8 +119,8 @@ json_t *agent_facts_registration(const AgentConfig *config, const AgentState *st
 {
     g_autofree char *token = id_uuid();
     char *document = identity(config);
-    json_t *body = json_pack("{s:s, s:o, s:o, s:s, s:s, s:s, s:{s:s, s:s, s:s}}", "cluster", cluster,
-                             "attributes", attributes(config, state->arn == NULL),
+    json_t *body = json_pack("{s:s, s:o, s:o, s:s, s:s, s:s, s:{s:s, s:s, s:s}}", "cluster",
+                             cluster, "attributes", attributes(config, state->arn == NULL),
                              "totalResources", resources(config), "instanceIdentityDocument",
                              document ? document : "", "instanceIdentityDocumentSignature", "",
                              "clientToken", token, "versionInfo", "agentVersion", BERTH_VERSION,

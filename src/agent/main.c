@@ -70,8 +70,7 @@ static int run(const AgentConfig *config, const char *file, GError **error)
     }
     g_autoptr(Docker) docker = docker_new(config->docker_socket);
     AgentApi *api = agent_api_new(loop, config, file, error);
-    AgentEngine *engine =
-        api ? agent_engine_new(loop, config, state, docker, api, error) : NULL;
+    AgentEngine *engine = api ? agent_engine_new(loop, config, state, docker, api, error) : NULL;
     if (!engine)
         return AGENT_EXIT_ERROR;
     AgentSession *session = agent_session_start(engine);

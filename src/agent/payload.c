@@ -9,8 +9,17 @@
 #define TIMEOUT_MAX 86400
 #define MEMORY_MAX  (64 * 1024 * 1024) /* MiB */
 
-typedef enum { MEMBER_TEXT, MEMBER_INT, MEMBER_NUMBER, MEMBER_BOOL, MEMBER_LIST, MEMBER_OBJECT,
-               MEMBER_TEXTS, MEMBER_TEXT_MAP, MEMBER_JSON /* text that holds a JSON object */ } MemberKind;
+typedef enum {
+    MEMBER_TEXT,
+    MEMBER_INT,
+    MEMBER_NUMBER,
+    MEMBER_BOOL,
+    MEMBER_LIST,
+    MEMBER_OBJECT,
+    MEMBER_TEXTS,
+    MEMBER_TEXT_MAP,
+    MEMBER_JSON /* text that holds a JSON object */
+} MemberKind;
 
 typedef struct {
     const char *name;
@@ -19,50 +28,67 @@ typedef struct {
 } Member;
 
 static const Member task_members[] = {
-    { "desiredStatus", MEMBER_TEXT, 0 }, { "family", MEMBER_TEXT, 0 },
-    { "version", MEMBER_TEXT, 0 },       { "containers", MEMBER_LIST, 0 },
-    { "volumes", MEMBER_LIST, 0 },       { "cpu", MEMBER_NUMBER, 1024 },
-    { "memory", MEMBER_INT, MEMORY_MAX }, { "networkMode", MEMBER_TEXT, 0 },
-    { "pidMode", MEMBER_TEXT, 0 },       { "ipcMode", MEMBER_TEXT, 0 },
-    { "roleCredentials", MEMBER_OBJECT, 0 },
-    { "executionRoleCredentials", MEMBER_OBJECT, 0 },
+    { "desiredStatus", MEMBER_TEXT, 0 },     { "family", MEMBER_TEXT, 0 },
+    { "version", MEMBER_TEXT, 0 },           { "containers", MEMBER_LIST, 0 },
+    { "volumes", MEMBER_LIST, 0 },           { "cpu", MEMBER_NUMBER, 1024 },
+    { "memory", MEMBER_INT, MEMORY_MAX },    { "networkMode", MEMBER_TEXT, 0 },
+    { "pidMode", MEMBER_TEXT, 0 },           { "ipcMode", MEMBER_TEXT, 0 },
+    { "roleCredentials", MEMBER_OBJECT, 0 }, { "executionRoleCredentials", MEMBER_OBJECT, 0 },
 };
 
 static const Member container_members[] = {
-    { "name", MEMBER_TEXT, 0 },          { "image", MEMBER_TEXT, 0 },
-    { "cpu", MEMBER_INT, 1024 * 1024 },  { "memory", MEMBER_INT, MEMORY_MAX },
-    { "essential", MEMBER_BOOL, 0 },     { "entryPoint", MEMBER_TEXTS, 0 },
-    { "command", MEMBER_TEXTS, 0 },      { "environment", MEMBER_TEXT_MAP, 0 },
-    { "portMappings", MEMBER_LIST, 0 },  { "links", MEMBER_TEXTS, 0 },
-    { "mountPoints", MEMBER_LIST, 0 },   { "volumesFrom", MEMBER_LIST, 0 },
-    { "dependsOn", MEMBER_LIST, 0 },     { "startTimeout", MEMBER_INT, TIMEOUT_MAX },
-    { "stopTimeout", MEMBER_INT, TIMEOUT_MAX }, { "overrides", MEMBER_JSON, 0 },
-    { "dockerConfig", MEMBER_OBJECT, 0 }, { "healthCheckType", MEMBER_TEXT, 0 },
+    { "name", MEMBER_TEXT, 0 },
+    { "image", MEMBER_TEXT, 0 },
+    { "cpu", MEMBER_INT, 1024 * 1024 },
+    { "memory", MEMBER_INT, MEMORY_MAX },
+    { "essential", MEMBER_BOOL, 0 },
+    { "entryPoint", MEMBER_TEXTS, 0 },
+    { "command", MEMBER_TEXTS, 0 },
+    { "environment", MEMBER_TEXT_MAP, 0 },
+    { "portMappings", MEMBER_LIST, 0 },
+    { "links", MEMBER_TEXTS, 0 },
+    { "mountPoints", MEMBER_LIST, 0 },
+    { "volumesFrom", MEMBER_LIST, 0 },
+    { "dependsOn", MEMBER_LIST, 0 },
+    { "startTimeout", MEMBER_INT, TIMEOUT_MAX },
+    { "stopTimeout", MEMBER_INT, TIMEOUT_MAX },
+    { "overrides", MEMBER_JSON, 0 },
+    { "dockerConfig", MEMBER_OBJECT, 0 },
+    { "healthCheckType", MEMBER_TEXT, 0 },
     { "registryAuthentication", MEMBER_OBJECT, 0 },
 };
 
 static const Member docker_members[] = {
-    { "config", MEMBER_JSON, 0 }, { "hostConfig", MEMBER_JSON, 0 }, { "version", MEMBER_TEXT, 0 },
+    { "config", MEMBER_JSON, 0 },
+    { "hostConfig", MEMBER_JSON, 0 },
+    { "version", MEMBER_TEXT, 0 },
 };
 
 static const Member port_members[] = {
-    { "containerPort", MEMBER_INT, 65535 }, { "hostPort", MEMBER_INT, 65535 },
-    { "protocol", MEMBER_TEXT, 0 },         { "containerPortRange", MEMBER_TEXT, 0 },
+    { "containerPort", MEMBER_INT, 65535 },
+    { "hostPort", MEMBER_INT, 65535 },
+    { "protocol", MEMBER_TEXT, 0 },
+    { "containerPortRange", MEMBER_TEXT, 0 },
 };
 
 static const Member mount_members[] = {
-    { "sourceVolume", MEMBER_TEXT, 0 }, { "containerPath", MEMBER_TEXT, 0 },
-    { "readOnly", MEMBER_BOOL, 0 },     { "sourceContainer", MEMBER_TEXT, 0 },
+    { "sourceVolume", MEMBER_TEXT, 0 },
+    { "containerPath", MEMBER_TEXT, 0 },
+    { "readOnly", MEMBER_BOOL, 0 },
+    { "sourceContainer", MEMBER_TEXT, 0 },
 };
 
 static const Member volume_members[] = {
-    { "name", MEMBER_TEXT, 0 }, { "type", MEMBER_TEXT, 0 }, { "host", MEMBER_OBJECT, 0 },
+    { "name", MEMBER_TEXT, 0 },
+    { "type", MEMBER_TEXT, 0 },
+    { "host", MEMBER_OBJECT, 0 },
     { "dockerVolumeConfiguration", MEMBER_OBJECT, 0 },
 };
 
 static const Member docker_volume_members[] = {
-    { "scope", MEMBER_TEXT, 0 }, { "autoprovision", MEMBER_BOOL, 0 }, { "driver", MEMBER_TEXT, 0 },
-    { "driverOpts", MEMBER_TEXT_MAP, 0 }, { "labels", MEMBER_TEXT_MAP, 0 },
+    { "scope", MEMBER_TEXT, 0 },      { "autoprovision", MEMBER_BOOL, 0 },
+    { "driver", MEMBER_TEXT, 0 },     { "driverOpts", MEMBER_TEXT_MAP, 0 },
+    { "labels", MEMBER_TEXT_MAP, 0 },
 };
 
 static const char *text_of(const json_t *tree, const char *key)
@@ -77,9 +103,7 @@ static gboolean all_texts(const json_t *list)
     const json_t *item;
     gsize n;
 
-    json_array_foreach(list, n, item)
-        if (!json_is_string(item))
-            return FALSE;
+    json_array_foreach(list, n, item) if (!json_is_string(item)) return FALSE;
     return json_is_array(list) && json_array_size(list) <= LIST_MAX;
 }
 
@@ -88,9 +112,7 @@ static gboolean all_text_values(json_t *map)
     const char *key;
     json_t *value;
 
-    json_object_foreach(map, key, value)
-        if (!json_is_string(value))
-            return FALSE;
+    json_object_foreach(map, key, value) if (!json_is_string(value)) return FALSE;
     return json_is_object(map) && json_object_size(map) <= LIST_MAX;
 }
 
@@ -206,9 +228,7 @@ static gboolean check_list(const json_t *tree, const char *key,
     const json_t *item;
     gsize n;
 
-    json_array_foreach(json_object_get(tree, key), n, item)
-        if (!check(item, error))
-            return FALSE;
+    json_array_foreach(json_object_get(tree, key), n, item) if (!check(item, error)) return FALSE;
     return TRUE;
 }
 
@@ -247,7 +267,8 @@ static gboolean apply_overrides(json_t *container, GError **error)
     const char *key;
     json_t *value;
 
-    json_object_foreach(overrides, key, value) {
+    json_object_foreach(overrides, key, value)
+    {
         if (strcmp(key, "command") != 0 || !all_texts(value))
             return fail(error, INVALID_PARAMETER, "override \"%.40s\" is not known", key);
         json_object_set(container, "command", value);
@@ -263,8 +284,8 @@ static gboolean check_container(json_t *tree, const AgentTask *task, GError **er
     if (!CHECK(tree, container_members, "container", error))
         return FALSE;
     if (!*name || strlen(name) > 255 || agent_task_find(task, name) >= 0)
-        return fail(error, INVALID_PARAMETER, "container name \"%.100s\" is empty, too long or twice",
-                    name);
+        return fail(error, INVALID_PARAMETER,
+                    "container name \"%.100s\" is empty, too long or twice", name);
     if (!*text_of(tree, "image"))
         return fail(error, INVALID_PARAMETER, "container \"%s\" has no image", name);
     if (docker && !json_is_null(docker) && !CHECK(docker, docker_members, "dockerConfig", error))
@@ -303,8 +324,10 @@ static gboolean depend_on(const AgentTask *task, AgentContainer *c, const char *
 
 static gboolean read_condition(const char *text, AgentCondition *ret_condition)
 {
-    static const char *const names[] = { [DEPEND_START] = "START", [DEPEND_COMPLETE] = "COMPLETE",
-                                         [DEPEND_SUCCESS] = "SUCCESS", [DEPEND_HEALTHY] = "HEALTHY" };
+    static const char *const names[] = { [DEPEND_START] = "START",
+                                         [DEPEND_COMPLETE] = "COMPLETE",
+                                         [DEPEND_SUCCESS] = "SUCCESS",
+                                         [DEPEND_HEALTHY] = "HEALTHY" };
 
     for (guint i = DEPEND_START; i < G_N_ELEMENTS(names); i++)
         if (strcmp(text, names[i]) == 0) {
@@ -320,23 +343,26 @@ static gboolean read_depends(const AgentTask *task, AgentContainer *c)
     const json_t *item;
     gsize n;
 
-    json_array_foreach(json_object_get(c->spec, "dependsOn"), n, item) {
+    json_array_foreach(json_object_get(c->spec, "dependsOn"), n, item)
+    {
         AgentCondition condition;
         if (!read_condition(text_of(item, "condition"), &condition) ||
             !depend_on(task, c, text_of(item, "containerName"), condition))
             return FALSE;
         int target = agent_task_find(task, text_of(item, "containerName"));
-        if (condition == DEPEND_HEALTHY && !agent_task_container(task, (guint)target)->checks_health)
+        if (condition == DEPEND_HEALTHY &&
+            !agent_task_container(task, (guint)target)->checks_health)
             return FALSE;
     }
-    json_array_foreach(json_object_get(c->spec, "links"), n, item) {
+    json_array_foreach(json_object_get(c->spec, "links"), n, item)
+    {
         g_auto(GStrv) parts = g_strsplit(json_string_value(item), ":", 2);
         if (!parts[0] || !depend_on(task, c, parts[0], DEPEND_START))
             return FALSE;
     }
-    json_array_foreach(json_object_get(c->spec, "volumesFrom"), n, item)
-        if (!depend_on(task, c, text_of(item, "sourceContainer"), DEPEND_CREATE))
-            return FALSE;
+    json_array_foreach(json_object_get(c->spec, "volumesFrom"), n,
+                       item) if (!depend_on(task, c, text_of(item, "sourceContainer"),
+                                            DEPEND_CREATE)) return FALSE;
     return TRUE;
 }
 
@@ -420,11 +446,11 @@ AgentTask *agent_payload_task(const json_t *tree, GError **error)
     json_t *containers = json_object_get(task->payload, "containers");
     if (json_array_size(containers) > AGENT_CONTAINERS_MAX ||
         (task->want == WANT_RUNNING && json_array_size(containers) == 0))
-        return fail_null(error, INVALID_PARAMETER, "a task has 1 to %d containers, not %" G_GSIZE_FORMAT,
+        return fail_null(error, INVALID_PARAMETER,
+                         "a task has 1 to %d containers, not %" G_GSIZE_FORMAT,
                          AGENT_CONTAINERS_MAX, json_array_size(containers));
-    json_array_foreach(containers, n, container)
-        if (!add_container(task, container, error))
-            return NULL;
+    json_array_foreach(containers, n,
+                       container) if (!add_container(task, container, error)) return NULL;
     check_start(task);
     return g_steal_pointer(&task);
 }

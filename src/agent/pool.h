@@ -12,5 +12,6 @@ typedef struct Pool Pool;
 
 /* max threads at once. */
 Pool *pool_new(Loop *loop, guint max);
-/* Jobs that have not begun are dropped without done; threads that run are left to the process's end. */
+/* Jobs that have not begun are dropped without done; threads that run are left to the process's
+ * end. */
 void pool_push(Pool *pool, LoopCall run, LoopCall done, gpointer job);

@@ -3,8 +3,9 @@
 
 #include <string.h>
 
-static const char *const task_status[] = { [TASK_PENDING] = "PENDING", [TASK_RUNNING] = "RUNNING",
-                                           [TASK_STOPPED] = "STOPPED" };
+static const char *const task_status[] = {
+    [TASK_PENDING] = "PENDING", [TASK_RUNNING] = "RUNNING", [TASK_STOPPED] = "STOPPED"
+};
 
 /* What of a container's state is reported: RUNNING, STOPPED, or nothing (AT_NONE). */
 static AgentAt reportable(const AgentContainer *c)
@@ -64,9 +65,9 @@ json_t *agent_report_body(const AgentTask *task, const char *cluster, AgentSaid 
         if (reportable(c) > c->reported)
             json_array_append_new(containers, container_body(c, reportable(c)));
     }
-    json_t *body = json_pack("{s:s, s:s, s:s, s:s, s:o}", "cluster", cluster, "task", task->arn,
-                             "status", task_status[task->status], "reason", task->reason,
-                             "containers", containers);
+    json_t *body =
+        json_pack("{s:s, s:s, s:s, s:s, s:o}", "cluster", cluster, "task", task->arn, "status",
+                  task_status[task->status], "reason", task->reason, "containers", containers);
     add_time(body, "pullStartedAt", task->pull_started_us);
     add_time(body, "pullStoppedAt", task->pull_stopped_us);
     add_time(body, "executionStoppedAt", task->execution_stopped_us);

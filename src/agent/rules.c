@@ -1,24 +1,15 @@
 #include "agent/rules.h"
 
 const AgentAct agent_container_rules[WANT__COUNT][AT__COUNT] = {
-    [WANT_RUNNING][AT_NONE]    = ACT_PULL,
-    [WANT_RUNNING][AT_PULLED]  = ACT_CREATE,
-    [WANT_RUNNING][AT_CREATED] = ACT_START,
-    [WANT_RUNNING][AT_RUNNING] = ACT_NONE,
-    [WANT_RUNNING][AT_STOPPED] = ACT_NONE,
-    [WANT_RUNNING][AT_REMOVED] = ACT_NONE,
-    [WANT_STOPPED][AT_NONE]    = ACT_GIVE_UP,
-    [WANT_STOPPED][AT_PULLED]  = ACT_GIVE_UP,
-    [WANT_STOPPED][AT_CREATED] = ACT_GIVE_UP,
-    [WANT_STOPPED][AT_RUNNING] = ACT_STOP,
-    [WANT_STOPPED][AT_STOPPED] = ACT_NONE,
-    [WANT_STOPPED][AT_REMOVED] = ACT_NONE,
-    [WANT_REMOVED][AT_NONE]    = ACT_GIVE_UP,
-    [WANT_REMOVED][AT_PULLED]  = ACT_GIVE_UP,
-    [WANT_REMOVED][AT_CREATED] = ACT_GIVE_UP,
-    [WANT_REMOVED][AT_RUNNING] = ACT_STOP,
-    [WANT_REMOVED][AT_STOPPED] = ACT_REMOVE,
-    [WANT_REMOVED][AT_REMOVED] = ACT_NONE,
+    [WANT_RUNNING][AT_NONE] = ACT_PULL,       [WANT_RUNNING][AT_PULLED] = ACT_CREATE,
+    [WANT_RUNNING][AT_CREATED] = ACT_START,   [WANT_RUNNING][AT_RUNNING] = ACT_NONE,
+    [WANT_RUNNING][AT_STOPPED] = ACT_NONE,    [WANT_RUNNING][AT_REMOVED] = ACT_NONE,
+    [WANT_STOPPED][AT_NONE] = ACT_GIVE_UP,    [WANT_STOPPED][AT_PULLED] = ACT_GIVE_UP,
+    [WANT_STOPPED][AT_CREATED] = ACT_GIVE_UP, [WANT_STOPPED][AT_RUNNING] = ACT_STOP,
+    [WANT_STOPPED][AT_STOPPED] = ACT_NONE,    [WANT_STOPPED][AT_REMOVED] = ACT_NONE,
+    [WANT_REMOVED][AT_NONE] = ACT_GIVE_UP,    [WANT_REMOVED][AT_PULLED] = ACT_GIVE_UP,
+    [WANT_REMOVED][AT_CREATED] = ACT_GIVE_UP, [WANT_REMOVED][AT_RUNNING] = ACT_STOP,
+    [WANT_REMOVED][AT_STOPPED] = ACT_REMOVE,  [WANT_REMOVED][AT_REMOVED] = ACT_NONE,
 };
 
 /* Whether one dependency is met. */
@@ -154,8 +145,8 @@ gboolean agent_rules_circular(const AgentTask *task)
 const char *agent_act_name(AgentAct act)
 {
     static const char *const names[] = {
-        [ACT_NONE] = "none", [ACT_PULL] = "pull",       [ACT_CREATE] = "create",
-        [ACT_START] = "start", [ACT_STOP] = "stop",     [ACT_GIVE_UP] = "give up",
+        [ACT_NONE] = "none",     [ACT_PULL] = "pull", [ACT_CREATE] = "create",
+        [ACT_START] = "start",   [ACT_STOP] = "stop", [ACT_GIVE_UP] = "give up",
         [ACT_REMOVE] = "remove", [ACT_LOOK] = "look",
     };
 

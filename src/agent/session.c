@@ -21,7 +21,7 @@ struct AgentSession {
     Pool *dials;
     char *docker_version; /* NULL before Docker was reached */
     guint failures;
-    LoopTimer retry;    /* of the step below that failed last */
+    LoopTimer retry; /* of the step below that failed last */
     AgentAcs *acs;
     AgentTcs *tcs;
     int exit_code;
@@ -98,10 +98,10 @@ static void discover(gpointer user)
     AgentSession *session = user;
     const AgentState *state = session->engine->state;
 
-    agent_api_call(session->engine->api, "DiscoverPollEndpoint",
-                   json_pack("{s:s, s:s}", "containerInstance", state->arn, "cluster",
-                             state->cluster),
-                   on_discovered, session);
+    agent_api_call(
+        session->engine->api, "DiscoverPollEndpoint",
+        json_pack("{s:s, s:s}", "containerInstance", state->arn, "cluster", state->cluster),
+        on_discovered, session);
 }
 
 static void on_cluster_made(gpointer user, const AgentAnswer *answer)
@@ -123,7 +123,8 @@ static void not_registered(AgentSession *session, const AgentAnswer *answer)
 
     if (no_cluster && !*engine->config->cluster)
         agent_api_call(engine->api, "CreateCluster",
-                       json_pack("{s:s}", "clusterName", DEFAULT_CLUSTER), on_cluster_made, session);
+                       json_pack("{s:s}", "clusterName", DEFAULT_CLUSTER), on_cluster_made,
+                       session);
     else if (answer->message && strstr(answer->message, "instance type changes are not supported"))
         give_up(session, AGENT_EXIT_TERMINAL, answer->message);
     else
@@ -134,8 +135,8 @@ static void on_registered(gpointer user, const AgentAnswer *answer)
 {
     AgentSession *session = user;
     AgentState *state = session->engine->state;
-    const char *arn = text_of(json_object_get(answer->tree, "containerInstance"),
-                              "containerInstanceArn");
+    const char *arn =
+        text_of(json_object_get(answer->tree, "containerInstance"), "containerInstanceArn");
     g_autoptr(GError) cause = NULL;
 
     if (!answer->tree || !arn) {

@@ -4,21 +4,22 @@
 
 #include <string.h>
 
-#define MIB             (1024 * 1024)
-#define CPU_SHARES_MIN  2
-#define MEMORY_MIN_MIB  6 /* what Docker takes */
-#define CPU_PERIOD_US   100000
+#define MIB            (1024 * 1024)
+#define CPU_SHARES_MIN 2
+#define MEMORY_MIN_MIB 6 /* what Docker takes */
+#define CPU_PERIOD_US  100000
 
 /* What a task definition may say that has no member of its own in the protocol. */
 static const char *const config_keys[] = {
-    "User", "WorkingDir", "Hostname", "Domainname", "Labels", "Healthcheck", "StopSignal", "Tty",
-    "OpenStdin", "NetworkDisabled", "MacAddress", NULL,
+    "User",       "WorkingDir", "Hostname",  "Domainname",      "Labels",     "Healthcheck",
+    "StopSignal", "Tty",        "OpenStdin", "NetworkDisabled", "MacAddress", NULL,
 };
 static const char *const host_keys[] = {
-    "NetworkMode", "Privileged", "ReadonlyRootfs", "CapAdd", "CapDrop", "Dns", "DnsSearch",
-    "DnsOptions", "ExtraHosts", "SecurityOpt", "Ulimits", "LogConfig", "MemoryReservation",
-    "MemorySwap", "MemorySwappiness", "ShmSize", "Tmpfs", "Devices", "Init", "Sysctls",
-    "PidsLimit", "UsernsMode", "Runtime", NULL,
+    "NetworkMode", "Privileged", "ReadonlyRootfs",    "CapAdd",     "CapDrop",
+    "Dns",         "DnsSearch",  "DnsOptions",        "ExtraHosts", "SecurityOpt",
+    "Ulimits",     "LogConfig",  "MemoryReservation", "MemorySwap", "MemorySwappiness",
+    "ShmSize",     "Tmpfs",      "Devices",           "Init",       "Sysctls",
+    "PidsLimit",   "UsernsMode", "Runtime",           NULL,
 };
 
 static const char *text_of(const json_t *tree, const char *key)
@@ -46,7 +47,8 @@ void agent_spec_merge(json_t *base, const json_t *over, const char *const *keys)
     const char *key;
     json_t *value;
 
-    json_object_foreach((json_t *)over, key, value) {
+    json_object_foreach((json_t *)over, key, value)
+    {
         const char *name = listed_key(keys, key);
         if (name && !json_is_null(value))
             json_object_set_new(base, name, json_deep_copy(value));
@@ -71,7 +73,8 @@ static json_t *environment(const json_t *spec)
     const char *name;
     json_t *value;
 
-    json_object_foreach(json_object_get(spec, "environment"), name, value) {
+    json_object_foreach(json_object_get(spec, "environment"), name, value)
+    {
         g_autofree char *line = g_strconcat(name, "=", json_string_value(value), NULL);
         add_text(list, line);
     }
@@ -103,7 +106,8 @@ static void set_ports(const json_t *spec, json_t *config, json_t *host)
     const json_t *port;
     gsize n;
 
-    json_array_foreach(json_object_get(spec, "portMappings"), n, port) {
+    json_array_foreach(json_object_get(spec, "portMappings"), n, port)
+    {
         const char *protocol = text_of(port, "protocol");
         guint first = (guint)int_of(port, "containerPort"), last = first;
         agent_port_range(text_of(port, "containerPortRange"), &first, &last);
@@ -121,9 +125,8 @@ static const json_t *find_volume(const AgentTask *task, const char *name)
     const json_t *volume;
     gsize n;
 
-    json_array_foreach(json_object_get(task->payload, "volumes"), n, volume)
-        if (strcmp(text_of(volume, "name"), name) == 0)
-            return volume;
+    json_array_foreach(json_object_get(task->payload, "volumes"), n,
+                       volume) if (strcmp(text_of(volume, "name"), name) == 0) return volume;
     return NULL;
 }
 
@@ -161,7 +164,8 @@ static gboolean set_binds(const AgentTask *task, const json_t *spec, json_t *hos
     gsize n;
 
     json_object_set_new(host, "Binds", binds);
-    json_array_foreach(json_object_get(spec, "mountPoints"), n, mount) {
+    json_array_foreach(json_object_get(spec, "mountPoints"), n, mount)
+    {
         const char *name = text_of(mount, "sourceVolume");
         const json_t *volume = find_volume(task, name);
         if (!volume)
@@ -193,7 +197,8 @@ static gboolean set_siblings(const AgentTask *task, const json_t *spec, json_t *
 
     json_object_set_new(host, "Links", links);
     json_object_set_new(host, "VolumesFrom", volumes);
-    json_array_foreach(json_object_get(spec, "links"), n, item) {
+    json_array_foreach(json_object_get(spec, "links"), n, item)
+    {
         g_auto(GStrv) parts = g_strsplit(json_string_value(item), ":", 2);
         const AgentContainer *other = sibling(task, parts[0] ? parts[0] : "", error);
         if (!other)
@@ -202,12 +207,14 @@ static gboolean set_siblings(const AgentTask *task, const json_t *spec, json_t *
             g_strconcat(other->docker_name, ":", parts[1] ? parts[1] : parts[0], NULL);
         add_text(links, link);
     }
-    json_array_foreach(json_object_get(spec, "volumesFrom"), n, item) {
+    json_array_foreach(json_object_get(spec, "volumesFrom"), n, item)
+    {
         const AgentContainer *other = sibling(task, text_of(item, "sourceContainer"), error);
         if (!other)
             return FALSE;
-        g_autofree char *from = g_strconcat(
-            other->docker_name, json_is_true(json_object_get(item, "readOnly")) ? ":ro" : NULL, NULL);
+        g_autofree char *from =
+            g_strconcat(other->docker_name,
+                        json_is_true(json_object_get(item, "readOnly")) ? ":ro" : NULL, NULL);
         add_text(volumes, from);
     }
     return TRUE;
@@ -219,7 +226,8 @@ json_t *agent_spec_volumes(const AgentTask *task, const AgentContainer *containe
     const json_t *mount;
     gsize n;
 
-    json_array_foreach(json_object_get(container->spec, "mountPoints"), n, mount) {
+    json_array_foreach(json_object_get(container->spec, "mountPoints"), n, mount)
+    {
         const json_t *volume = find_volume(task, text_of(mount, "sourceVolume"));
         const json_t *docker = json_object_get(volume, "dockerVolumeConfiguration");
         if (!volume || is_host_path(volume))
@@ -228,8 +236,9 @@ json_t *agent_spec_volumes(const AgentTask *task, const AgentContainer *containe
         json_t *spec = json_pack("{s:s}", "Name", name);
         /* a shared volume without autoprovision must be there already */
         if (is_shared(volume))
-            json_object_set_new(spec, "Exists", json_boolean(!json_is_true(
-                json_object_get(docker, "autoprovision"))));
+            json_object_set_new(
+                spec, "Exists",
+                json_boolean(!json_is_true(json_object_get(docker, "autoprovision"))));
         if (*text_of(docker, "driver"))
             json_object_set_new(spec, "Driver", json_string(text_of(docker, "driver")));
         if (json_is_object(json_object_get(docker, "driverOpts")))
@@ -248,9 +257,9 @@ GPtrArray *agent_spec_own_volumes(const AgentTask *task)
     const json_t *volume;
     gsize n;
 
-    json_array_foreach(json_object_get(task->payload, "volumes"), n, volume)
-        if (!is_host_path(volume) && !is_shared(volume))
-            g_ptr_array_add(names, volume_source(task, volume));
+    json_array_foreach(json_object_get(task->payload, "volumes"), n,
+                       volume) if (!is_host_path(volume) && !is_shared(volume))
+        g_ptr_array_add(names, volume_source(task, volume));
     return names;
 }
 
@@ -265,8 +274,7 @@ static void set_limits(const AgentTask *task, const json_t *spec, json_t *host)
     if (memory == 0)
         memory = int_of(task->payload, "memory");
     if (memory > 0)
-        json_object_set_new(host, "Memory",
-                            json_integer(MAX(memory, MEMORY_MIN_MIB) * MIB));
+        json_object_set_new(host, "Memory", json_integer(MAX(memory, MEMORY_MIN_MIB) * MIB));
     json_object_set_new(host, "CpuShares", json_integer(MAX(int_of(spec, "cpu"), CPU_SHARES_MIN)));
     if (task_cpu > 0) {
         json_object_set_new(host, "CpuPeriod", json_integer(CPU_PERIOD_US));
@@ -278,7 +286,9 @@ static void set_modes(const AgentTask *task, json_t *host)
 {
     static const struct {
         const char *member, *key;
-    } modes[] = { { "networkMode", "NetworkMode" }, { "pidMode", "PidMode" }, { "ipcMode", "IpcMode" } };
+    } modes[] = { { "networkMode", "NetworkMode" },
+                  { "pidMode", "PidMode" },
+                  { "ipcMode", "IpcMode" } };
 
     for (guint i = 0; i < G_N_ELEMENTS(modes); i++)
         if (*text_of(task->payload, modes[i].member))
@@ -326,7 +336,8 @@ json_t *agent_spec_container(const AgentTask *task, const AgentContainer *contai
     if (strcmp(text_of(host, "NetworkMode"), "host") != 0)
         set_ports(spec, config, host);
     if (container->checks_health && !json_object_get(config, "Healthcheck"))
-        return fail_null(error, INVALID_PARAMETER, "the container has no Healthcheck in its config");
+        return fail_null(error, INVALID_PARAMETER,
+                         "the container has no Healthcheck in its config");
     if (!set_binds(task, spec, host, error) || !set_siblings(task, spec, host, error))
         return NULL;
     return g_steal_pointer(&config);

@@ -47,7 +47,8 @@ static gboolean write_all(const char *path, const char *text, GError **error)
     }
     int cause = errno;
     close(fd);
-    return done == length || fail(error, CONFIG, "cannot write \"%s\": %s", path, g_strerror(cause));
+    return done == length ||
+           fail(error, CONFIG, "cannot write \"%s\": %s", path, g_strerror(cause));
 }
 
 static gboolean save_tree(const char *dir, const char *name, const json_t *tree, GError **error)

@@ -11,14 +11,15 @@
 
 typedef struct {
     char *dir;
-    int lock_fd;        /* held while the agent lives: two of them would undo each other's work */
-    char *cluster;      /* under which it registered */
-    char *instance_id;  /* of the machine that registered */
-    char *arn;          /* of the container instance; NULL before the first registration */
-    gint64 timeline;    /* greatest of the task manifests and payloads seen */
+    int lock_fd;       /* held while the agent lives: two of them would undo each other's work */
+    char *cluster;     /* under which it registered */
+    char *instance_id; /* of the machine that registered */
+    char *arn;         /* of the container instance; NULL before the first registration */
+    gint64 timeline;   /* greatest of the task manifests and payloads seen */
 } AgentState;
 
-/* Makes the directory where it is not there, and claims it. State of another instance_id is set aside. */
+/* Makes the directory where it is not there, and claims it. State of another instance_id is set
+ * aside. */
 AgentState *agent_state_open(const char *dir, const char *instance_id, GError **error);
 /* Whether an agent works on this directory now. */
 gboolean agent_state_is_used(const char *dir);

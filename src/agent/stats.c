@@ -39,7 +39,7 @@ AgentStatsJob *agent_stats_new(const AgentEngine *engine, gpointer owner)
                 continue;
             Item *item = g_new0(Item, 1);
             *item = (Item){ g_strdup(task->arn), g_strdup(task->family), g_strdup(task->version),
-                            g_strdup(c->name), g_strdup(c->docker_id), NULL };
+                            g_strdup(c->name),   g_strdup(c->docker_id), NULL };
             g_ptr_array_add(job->items, item);
         }
     }
@@ -126,8 +126,8 @@ static json_t *network_set(const json_t *stats)
 
     for (gsize i = 0; i < G_N_ELEMENTS(counters); i++) {
         gint64 sum = 0;
-        json_object_foreach(networks, name, network)
-            sum += json_integer_value(json_object_get(network, counters[i].docker));
+        json_object_foreach(networks, name, network) sum +=
+            json_integer_value(json_object_get(network, counters[i].docker));
         json_object_set_new(set, counters[i].ours, integer_set(sum));
     }
     return set;
@@ -140,8 +140,8 @@ static json_t *container_metric(const Item *item, GHashTable *before)
 
     if (!item->stats)
         return NULL;
-    gboolean compared = agent_stats_cpu(
-        item->stats, g_hash_table_lookup(before, item->docker_id), &now, &percent);
+    gboolean compared =
+        agent_stats_cpu(item->stats, g_hash_table_lookup(before, item->docker_id), &now, &percent);
     g_hash_table_replace(before, g_strdup(item->docker_id), g_memdup2(&now, sizeof now));
     if (!compared)
         return NULL;

@@ -8,11 +8,11 @@
 
 #include <string.h>
 
-#define PULL_TRIES       5
-#define RETRY_FIRST_MS   1000
-#define RETRY_MAX_MS     30000
-#define CREATED_WAIT_MS  2000
-#define EXIT_NEVER_RAN   143
+#define PULL_TRIES      5
+#define RETRY_FIRST_MS  1000
+#define RETRY_MAX_MS    30000
+#define CREATED_WAIT_MS 2000
+#define EXIT_NEVER_RAN  143
 
 static void on_act_done(gpointer user);
 
@@ -24,10 +24,10 @@ static json_t *bindings_of(const GPtrArray *ports)
 
     for (guint i = 0; i < ports->len; i++) {
         const DockerPort *port = ports->pdata[i];
-        json_array_append_new(list, json_pack("{s:s, s:i, s:i, s:s}", "bindIP", port->bind_ip,
-                                              "containerPort", (int)port->container_port,
-                                              "hostPort", (int)port->host_port, "protocol",
-                                              port->protocol));
+        json_array_append_new(list,
+                              json_pack("{s:s, s:i, s:i, s:s}", "bindIP", port->bind_ip,
+                                        "containerPort", (int)port->container_port, "hostPort",
+                                        (int)port->host_port, "protocol", port->protocol));
     }
     return list;
 }

@@ -95,8 +95,8 @@ static json_t *text_or_null(const char *text)
 
 static json_t *container_save(const AgentContainer *c)
 {
-    return json_pack("{s:s, s:i, s:i, s:o, s:o, s:o, s:b, s:o, s:i, s:I, s:I, s:I, s:O}",
-                     "name", c->name, "at", (int)c->at, "reported", (int)c->reported, "docker_id",
+    return json_pack("{s:s, s:i, s:i, s:o, s:o, s:o, s:b, s:o, s:i, s:I, s:I, s:I, s:O}", "name",
+                     c->name, "at", (int)c->at, "reported", (int)c->reported, "docker_id",
                      text_or_null(c->docker_id), "digest", text_or_null(c->digest), "reason",
                      text_or_null(c->reason), "was_started", c->was_started, "exit_code",
                      c->has_exit ? json_integer(c->exit_code) : json_null(), "health",
@@ -112,9 +112,9 @@ json_t *agent_task_save(const AgentTask *task)
     for (guint i = 0; i < task->containers->len; i++)
         json_array_append_new(containers, container_save(agent_task_container(task, i)));
     return json_pack("{s:s, s:O, s:i, s:i, s:i, s:s, s:I, s:I, s:I, s:I, s:o}", "arn", task->arn,
-                     "payload", task->payload, "want", (int)task->want, "status",
-                     (int)task->status, "reported", (int)task->reported, "reason", task->reason,
-                     "pull_started_us", (json_int_t)task->pull_started_us, "pull_stopped_us",
+                     "payload", task->payload, "want", (int)task->want, "status", (int)task->status,
+                     "reported", (int)task->reported, "reason", task->reason, "pull_started_us",
+                     (json_int_t)task->pull_started_us, "pull_stopped_us",
                      (json_int_t)task->pull_stopped_us, "execution_stopped_us",
                      (json_int_t)task->execution_stopped_us, "stopped_us",
                      (json_int_t)task->stopped_us, "containers", containers);
@@ -178,7 +178,8 @@ gboolean agent_task_restore(AgentTask *task, const json_t *tree, GError **error)
     task->pull_stopped_us = number(tree, "pull_stopped_us");
     task->execution_stopped_us = number(tree, "execution_stopped_us");
     task->stopped_us = number(tree, "stopped_us");
-    json_array_foreach(containers, n, item) {
+    json_array_foreach(containers, n, item)
+    {
         int index = agent_task_find(task, json_string_value(json_object_get(item, "name")));
         if (index >= 0)
             container_restore(agent_task_container(task, (guint)index), item);

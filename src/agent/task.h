@@ -10,26 +10,40 @@
 #include <glib.h>
 #include <jansson.h>
 
-#define AGENT_CONTAINERS_MAX     10
-#define AGENT_TASK_REASON_MAX    1024
+#define AGENT_CONTAINERS_MAX       10
+#define AGENT_TASK_REASON_MAX      1024
 #define AGENT_CONTAINER_REASON_MAX 255
 
-#define AGENT_LABEL_TASK      "com.amazonaws.ecs.task-arn"
-#define AGENT_LABEL_CONTAINER "com.amazonaws.ecs.container-name"
-#define AGENT_LABEL_CLUSTER   "com.amazonaws.ecs.cluster"
-#define AGENT_LABEL_FAMILY    "com.amazonaws.ecs.task-definition-family"
-#define AGENT_LABEL_VERSION   "com.amazonaws.ecs.task-definition-version"
+#define AGENT_LABEL_TASK           "com.amazonaws.ecs.task-arn"
+#define AGENT_LABEL_CONTAINER      "com.amazonaws.ecs.container-name"
+#define AGENT_LABEL_CLUSTER        "com.amazonaws.ecs.cluster"
+#define AGENT_LABEL_FAMILY         "com.amazonaws.ecs.task-definition-family"
+#define AGENT_LABEL_VERSION        "com.amazonaws.ecs.task-definition-version"
 
 /* What a task and all its containers are to become. */
 typedef enum { WANT_RUNNING, WANT_STOPPED, WANT_REMOVED, WANT__COUNT } AgentWant;
 
 /* How far a container is; it only moves forward. */
-typedef enum { AT_NONE, AT_PULLED, AT_CREATED, AT_RUNNING, AT_STOPPED, AT_REMOVED, AT__COUNT } AgentAt;
+typedef enum {
+    AT_NONE,
+    AT_PULLED,
+    AT_CREATED,
+    AT_RUNNING,
+    AT_STOPPED,
+    AT_REMOVED,
+    AT__COUNT
+} AgentAt;
 
 /* How far a task is, as its reports say. */
 typedef enum { TASK_PENDING, TASK_RUNNING, TASK_STOPPED } AgentTaskStatus;
 
-typedef enum { DEPEND_CREATE, DEPEND_START, DEPEND_COMPLETE, DEPEND_SUCCESS, DEPEND_HEALTHY } AgentCondition;
+typedef enum {
+    DEPEND_CREATE,
+    DEPEND_START,
+    DEPEND_COMPLETE,
+    DEPEND_SUCCESS,
+    DEPEND_HEALTHY
+} AgentCondition;
 
 typedef enum { HEALTH_UNKNOWN, HEALTH_HEALTHY, HEALTH_UNHEALTHY } AgentHealth;
 
@@ -65,11 +79,11 @@ typedef struct {
     /* reported and accepted */
     AgentAt reported; /* AT_NONE, AT_RUNNING or AT_STOPPED */
     /* for this run of the agent only */
-    gboolean busy;  /* an act is in a worker's hands */
+    gboolean busy;    /* an act is in a worker's hands */
     gboolean pulling; /* and that act is a pull, which need not be waited for */
-    gboolean known; /* Docker was asked about it since the agent started */
-    gboolean look;  /* something happened to it: ask Docker again */
-    guint failures; /* of the current act, in a row */
+    gboolean known;   /* Docker was asked about it since the agent started */
+    gboolean look;    /* something happened to it: ask Docker again */
+    guint failures;   /* of the current act, in a row */
     gint64 retry_ms;
     gint64 settled_ms; /* an act may not come before */
     gint64 up_ms;      /* seen running first, for start_timeout_s */
@@ -91,9 +105,9 @@ typedef struct {
     gint64 execution_stopped_us;
     gint64 stopped_us; /* STOPPED was accepted: clean-up counts from here */
     /* for this run of the agent only */
-    gboolean dirty;     /* not on disk yet */
-    gboolean sending;   /* a report is on its way */
-    gboolean cleaning;  /* its volumes are being removed */
+    gboolean dirty;    /* not on disk yet */
+    gboolean sending;  /* a report is on its way */
+    gboolean cleaning; /* its volumes are being removed */
     guint send_failures;
     gint64 send_retry_ms;
     gint64 batch_ms; /* changes of containers are reported then; 0: none wait */

@@ -35,8 +35,9 @@ static char *tcs_url(gpointer user)
 {
     const AgentTcs *tcs = user;
     const AgentState *state = tcs->engine->state;
-    const char *const words[] = { "agentHash", "berth", "agentVersion", BERTH_VERSION, "cluster",
-                                  state->cluster, "containerInstance", state->arn, "dockerVersion",
+    const char *const words[] = { "agentHash",         "berth",    "agentVersion",
+                                  BERTH_VERSION,       "cluster",  state->cluster,
+                                  "containerInstance", state->arn, "dockerVersion",
                                   tcs->docker_version, NULL };
     g_autofree char *query = agent_acs_query(words);
 
@@ -47,14 +48,15 @@ static json_t *metadata(const AgentTcs *tcs, const char *id_key)
 {
     g_autofree char *id = id_uuid();
 
-    return json_pack("{s:s, s:s, s:s}", "cluster", tcs->engine->state->cluster,
-                     "containerInstance", tcs->engine->state->arn, id_key, id);
+    return json_pack("{s:s, s:s, s:s}", "cluster", tcs->engine->state->cluster, "containerInstance",
+                     tcs->engine->state->arn, id_key, id);
 }
 
 static const char *health_name(AgentHealth health)
 {
-    static const char *const names[] = { [HEALTH_UNKNOWN] = "UNKNOWN", [HEALTH_HEALTHY] = "HEALTHY",
-                                         [HEALTH_UNHEALTHY] = "UNHEALTHY" };
+    static const char *const names[] = {
+        [HEALTH_UNKNOWN] = "UNKNOWN", [HEALTH_HEALTHY] = "HEALTHY", [HEALTH_UNHEALTHY] = "UNHEALTHY"
+    };
 
     return names[health];
 }
@@ -67,9 +69,10 @@ static json_t *task_health(const AgentTask *task)
     for (guint i = 0; i < task->containers->len; i++) {
         const AgentContainer *c = agent_task_container(task, i);
         if (c->checks_health && c->at == AT_RUNNING)
-            json_array_append_new(list, json_pack("{s:s, s:s, s:o}", "containerName", c->name,
-                                                  "healthStatus", health_name(c->health),
-                                                  "statusSince", seconds(c->health_since_us / 1000)));
+            json_array_append_new(list,
+                                  json_pack("{s:s, s:s, s:o}", "containerName", c->name,
+                                            "healthStatus", health_name(c->health), "statusSince",
+                                            seconds(c->health_since_us / 1000)));
     }
     return list;
 }
@@ -87,8 +90,8 @@ static void publish_health(AgentTcs *tcs)
         }
         json_array_append_new(tasks, json_pack("{s:s, s:s, s:s, s:o}", "taskArn", task->arn,
                                                "taskDefinitionFamily", task->family,
-                                               "taskDefinitionVersion", task->version,
-                                               "containers", containers));
+                                               "taskDefinitionVersion", task->version, "containers",
+                                               containers));
     }
     if (json_array_size(tasks) == 0) {
         json_decref(tasks);
@@ -106,14 +109,13 @@ static void publish_status(AgentTcs *tcs)
     if (!tcs->beat)
         return;
     tcs->beat = FALSE;
-    json_t *status = json_pack("{s:s, s:s, s:o, s:o}", "type", "ContainerRuntime", "status",
-                               tcs->engine->docker_up ? "OK" : "IMPAIRED",
-                               "lastUpdated", seconds(now_s_ms()), "lastStatusChange",
-                               seconds(tcs->engine->docker_changed_us / 1000));
+    json_t *status =
+        json_pack("{s:s, s:s, s:o, s:o}", "type", "ContainerRuntime", "status",
+                  tcs->engine->docker_up ? "OK" : "IMPAIRED", "lastUpdated", seconds(now_s_ms()),
+                  "lastStatusChange", seconds(tcs->engine->docker_changed_us / 1000));
     agent_channel_send_signed(tcs->channel, "PublishInstanceStatusRequest",
-                              json_pack("{s:o, s:[o], s:o}", "metadata",
-                                        metadata(tcs, "requestId"), "statuses", status,
-                                        "timestamp", seconds(now_s_ms())));
+                              json_pack("{s:o, s:[o], s:o}", "metadata", metadata(tcs, "requestId"),
+                                        "statuses", status, "timestamp", seconds(now_s_ms())));
 }
 
 /* -- metrics */
@@ -206,11 +208,14 @@ AgentTcs *agent_tcs_start(AgentEngine *engine, Pool *dials, const char *endpoint
 {
     AgentTcs *tcs = g_new0(AgentTcs, 1);
 
-    *tcs = (AgentTcs){ .engine = engine, .endpoint = g_strdup(endpoint),
-                       .docker_version = g_strdup(docker_version), .beat = TRUE };
+    *tcs = (AgentTcs){ .engine = engine,
+                       .endpoint = g_strdup(endpoint),
+                       .docker_version = g_strdup(docker_version),
+                       .beat = TRUE };
     tcs->cpu_before = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     loop_timer_init(&tcs->publish, on_publish, tcs);
-    tcs->channel = agent_channel_new(engine->loop, dials, engine->config, engine->api, &tcs_kind, tcs);
+    tcs->channel =
+        agent_channel_new(engine->loop, dials, engine->config, engine->api, &tcs_kind, tcs);
     if (endpoint)
         agent_channel_open(tcs->channel);
     return tcs;

@@ -6,12 +6,12 @@
 
 #include <string.h>
 
-#define SPEAKS_API      41                /* we use 1.41 unless Docker is older or has given it up */
-#define BODY_MAX        (8 * 1024 * 1024) /* a listing of many containers */
-#define CALL_TIMEOUT_MS 60000
-#define START_TIMEOUT_MS 180000
+#define SPEAKS_API        41 /* we use 1.41 unless Docker is older or has given it up */
+#define BODY_MAX          (8 * 1024 * 1024) /* a listing of many containers */
+#define CALL_TIMEOUT_MS   60000
+#define START_TIMEOUT_MS  180000
 #define CREATE_TIMEOUT_MS 240000
-#define STOP_MARGIN_S   120
+#define STOP_MARGIN_S     120
 
 typedef char JsonText;
 static void json_text_free(JsonText *text)
@@ -65,8 +65,7 @@ static HttpResponse *docker_exchange(Docker *docker, HttpRequest *request, const
 {
     g_autoptr(HttpClient) client = http_client_new(docker->url, NULL, error);
     g_autoptr(JsonText) text = body ? json_dumps(body, JSON_COMPACT) : NULL;
-    g_autofree char *target =
-        g_strdup_printf("/v1.%d%s", g_atomic_int_get(&docker->api), path);
+    g_autofree char *target = g_strdup_printf("/v1.%d%s", g_atomic_int_get(&docker->api), path);
     const char *headers[] = { "Content-Type", "application/json", NULL, NULL, NULL };
 
     if (!client)
@@ -299,8 +298,10 @@ gboolean docker_pull(Docker *docker, const char *image, const json_t *auth, guin
     if (auth_base64)
         g_strdelimit(g_strdelimit(auth_base64, "+", '-'), "/", '_');
     const char *headers[] = { "X-Registry-Auth", auth_base64, NULL };
-    HttpRequest request = { .method = "POST", .headers = auth ? headers : NULL,
-                            .idle_timeout_ms = idle_s * 1000, .sink = pull_sink,
+    HttpRequest request = { .method = "POST",
+                            .headers = auth ? headers : NULL,
+                            .idle_timeout_ms = idle_s * 1000,
+                            .sink = pull_sink,
                             .user = &progress };
 
     g_autoptr(HttpResponse) response = docker_call(docker, request, path, NULL, error);

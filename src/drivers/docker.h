@@ -47,11 +47,11 @@ typedef struct {
     gboolean was_started; /* ever */
     int exit_code;
     gboolean oom_killed;
-    char *error;           /* why the start failed, or "" */
-    gint64 started_us;     /* 0: never */
-    gint64 finished_us;    /* 0: never */
+    char *error;        /* why the start failed, or "" */
+    gint64 started_us;  /* 0: never */
+    gint64 finished_us; /* 0: never */
     DockerHealth health;
-    GPtrArray *ports;      /* DockerPort, of a running container; IPv6 wildcards left out */
+    GPtrArray *ports; /* DockerPort, of a running container; IPv6 wildcards left out */
     json_t *labels;
 } DockerContainer;
 
@@ -70,7 +70,8 @@ void docker_listed_free(DockerListed *listed);
 /* All containers, stopped ones too, that have the label ("name" or "name=value"): DockerListed. */
 GPtrArray *docker_list(Docker *docker, const char *label, GError **error);
 
-/* The id of a new container, or of the one that has this name already and the same value of label. */
+/* The id of a new container, or of the one that has this name already and the same value of label.
+ */
 char *docker_create(Docker *docker, const char *name, const json_t *spec, const char *label,
                     GError **error);
 gboolean docker_start(Docker *docker, const char *id, GError **error);

@@ -94,7 +94,8 @@ static void add_ports(GPtrArray *ports, const char *key, const json_t *bindings)
     const json_t *binding;
     gsize n;
 
-    json_array_foreach(bindings, n, binding) {
+    json_array_foreach(bindings, n, binding)
+    {
         const char *ip = text_of(binding, "HostIp");
         guint64 host_port = 0;
         if (strcmp(ip, "::") == 0 || container_port < 1 || container_port > 65535 ||
@@ -134,24 +135,22 @@ DockerContainer *docker_tree_container(const json_t *tree, GError **error)
     c->health = health_of(state);
     c->labels = json_incref(json_object_get(json_object_get(tree, "Config"), "Labels"));
     c->ports = g_ptr_array_new_with_free_func(port_free);
-    json_object_foreach(ports, key, bindings)
-        add_ports(c->ports, key, bindings);
+    json_object_foreach(ports, key, bindings) add_ports(c->ports, key, bindings);
     g_ptr_array_sort(c->ports, port_compare);
     return g_steal_pointer(&c);
 }
 
 GPtrArray *docker_tree_list(const json_t *tree, GError **error)
 {
-    g_autoptr(GPtrArray) list =
-        g_ptr_array_new_with_free_func((GDestroyNotify)docker_listed_free);
+    g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func((GDestroyNotify)docker_listed_free);
     const json_t *item;
     gsize n;
 
     if (!json_is_array(tree))
         return fail_null(error, HTTP_CLIENT, "docker's list of containers is not a list");
-    json_array_foreach(tree, n, item) {
-        const char *name =
-            json_string_value(json_array_get(json_object_get(item, "Names"), 0));
+    json_array_foreach(tree, n, item)
+    {
+        const char *name = json_string_value(json_array_get(json_object_get(item, "Names"), 0));
         DockerListed *listed = g_new0(DockerListed, 1);
         listed->id = g_strdup(text_of(item, "Id"));
         listed->name = g_strdup(name && *name == '/' ? name + 1 : name);
@@ -194,7 +193,8 @@ char *docker_tree_digest(const json_t *tree, const char *image)
     const json_t *digest;
     gsize n;
 
-    json_array_foreach(json_object_get(tree, "RepoDigests"), n, digest) {
+    json_array_foreach(json_object_get(tree, "RepoDigests"), n, digest)
+    {
         const char *text = json_string_value(digest);
         const char *at = text ? strchr(text, '@') : NULL;
         if (at && strlen(name) == (gsize)(at - text) && g_str_has_prefix(text, name))

@@ -221,8 +221,7 @@ HttpResponse *http_client_send(HttpClient *client, const HttpRequest *request, G
     gint64 deadline_ms = request_deadline(request);
 
     response->body = g_string_new(NULL);
-    response->parser =
-        http_parser_new(strcmp(request->method, "HEAD") == 0, take_body, &exchange);
+    response->parser = http_parser_new(strcmp(request->method, "HEAD") == 0, take_body, &exchange);
     g_autoptr(GString) bytes = http_request_bytes(request, client->url->authority, error);
     if (!bytes)
         return NULL;

@@ -159,8 +159,8 @@ static gboolean head_byte(HttpParser *parser, char c, GError **error)
     g_string_append_c(head, c);
     if (c != '\n')
         return TRUE;
-    gboolean complete = g_str_has_suffix(head->str, "\r\n\r\n") ||
-                        g_str_has_suffix(head->str, "\n\n");
+    gboolean complete =
+        g_str_has_suffix(head->str, "\r\n\r\n") || g_str_has_suffix(head->str, "\n\n");
     return !complete || head_parse(parser, error);
 }
 
