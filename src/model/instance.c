@@ -71,7 +71,12 @@ const InstanceRule *instance_rule(const Instance *i)
 
 InstanceState instance_state(const Instance *i)
 {
-    return i->terminated_us ? INSTANCE_TERMINATED : instance_rule(i)->state;
+    InstanceState state = instance_rule(i)->state;
+
+    if (i->terminated_us)
+        return INSTANCE_TERMINATED;
+    /* Ended is what has been seen to the end, so that a state never goes back. */
+    return state == INSTANCE_TERMINATED && !i->fault ? INSTANCE_SHUTTING_DOWN : state;
 }
 
 InstanceAct instance_act(const Instance *i)

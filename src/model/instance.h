@@ -108,6 +108,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Instance, instance_free)
 guint instance_row(const Instance *i);
 /* The cell of the rule; static. */
 const InstanceRule *instance_rule(const Instance *i);
+/* What clients read: the cell's state; terminated only once that is recorded, or by a fault. */
 InstanceState instance_state(const Instance *i);
 /* The next act, a reboot that is asked for included. */
 InstanceAct instance_act(const Instance *i);

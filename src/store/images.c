@@ -58,13 +58,17 @@ Image *images_get(DbTx *tx, const char *account_id, const char *id, gboolean loc
     g_autoptr(PGresult) res =
         db_query(tx, error,
                  "SELECT " COLUMNS " FROM images m WHERE " VISIBLE
-                 " AND m.image_id = $2 AND m.desired = 'available'",
+                 " AND m.image_id = $2",
                  DB_ARGS(account_id, id));
     if (!res)
         return NULL;
     if (PQntuples(res) == 0)
         return fail_null(error, IMAGE_NOT_FOUND, "The image id '[%s]' does not exist", id);
-    return image_from_row(res, 0);
+    g_autoptr(Image) image = image_from_row(res, 0);
+    if (image->deregistered)
+        return fail_null(error, IMAGE_UNAVAILABLE, "The image id '[%s]' is no longer available",
+                         id);
+    return g_steal_pointer(&image);
 }
 
 /* An id that was never an image of this account's view is an error; one deregistered is not. */

@@ -11,7 +11,8 @@
 
 /* The image whatever its account: for reconcile. NULL with NOT_FOUND. */
 Image *images_load(DbTx *tx, const char *id, GError **error);
-/* An image that the account sees and that is not deregistered; lock takes the row FOR UPDATE. */
+/* An image that the account sees; IMAGE_UNAVAILABLE when it is deregistered. lock takes the row FOR
+ * UPDATE. */
 Image *images_get(DbTx *tx, const char *account_id, const char *id, gboolean lock, GError **error);
 /* Those the account sees, newest last; ids (NULL: all) ends with NULL. Unknown ids are
  * IMAGE_NOT_FOUND; deregistered images are left out. */
