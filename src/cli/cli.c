@@ -67,10 +67,11 @@ static gboolean option_parse(Cli *cli, char ***arg, GError **error)
 {
     const char *name = **arg + 2, *equals = strchr(name, '=');
     gsize length = equals ? (gsize)(equals - name) : strlen(name);
-    const Option *option = option_in(cli_common_options, name, length);
+    /* a command's own come first: ssh's --config is a flag */
+    const Option *option = cli->command ? option_in(cli->command->options, name, length) : NULL;
 
-    if (!option && cli->command)
-        option = option_in(cli->command->options, name, length);
+    if (!option)
+        option = option_in(cli_common_options, name, length);
     if (!option)
         return fail(error, USAGE, "there is no option \"%s\"", **arg);
     if (!option->value && equals)
@@ -204,20 +205,29 @@ gboolean cli_number(const Cli *cli, const char *name, gint64 minimum, gint64 max
     return TRUE;
 }
 
-const Config *cli_config(Cli *cli, GError **error)
+char *cli_config_file(const Cli *cli, const char **ret_root)
 {
     const char *file = cli_option(cli, "config"), *root = cli_option(cli, "root");
-    g_autofree char *below = NULL;
+    gboolean named = root || (file && *file);
+
+    if (!named) {
+        file = g_getenv("BERTH_CONFIG");
+        root = g_getenv("BERTH_ROOT");
+    }
+    *ret_root = root;
+    if (file && *file)
+        return g_strdup(file);
+    return g_build_filename(root ? root : "/", "etc/berth/berth.conf", NULL);
+}
+
+const Config *cli_config(Cli *cli, GError **error)
+{
+    const char *root = NULL;
+    g_autofree char *file = cli_config_file(cli, &root);
 
     if (cli->config)
         return cli->config;
-    if (!file && !root)
-        file = g_getenv("BERTH_CONFIG");
-    if (!file && !root)
-        root = g_getenv("BERTH_ROOT");
-    if (!file)
-        file = below = g_build_filename(root ? root : "/", "etc/berth/berth.conf", NULL);
-    if (!g_file_test(file, G_FILE_TEST_EXISTS) && !root)
+    if (!g_file_test(file, G_FILE_TEST_EXISTS))
         return fail_null(error, CONFIG,
                          "there is no \"%s\": this machine has no Berth yet; \"sudo berth up\" makes one",
                          file);

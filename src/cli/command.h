@@ -55,6 +55,9 @@ const Command *const *commands_tables(void);
 /* The installation's settings: --config FILE, --root DIR, their variables BERTH_CONFIG and
  * BERTH_ROOT, or /etc/berth/berth.conf. Borrowed. Error: CONFIG. */
 const Config *cli_config(Cli *cli, GError **error);
+/* The file itself, whether it is there or not; *ret_root: the folder it is below, or NULL. Caller
+ * frees. */
+char *cli_config_file(const Cli *cli, const char **ret_root);
 
 /* The argument or option (its last value), or NULL. Borrowed. */
 const char *cli_arg(const Cli *cli, guint index);

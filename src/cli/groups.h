@@ -6,7 +6,18 @@
 #include "cli/command.h"
 
 extern const Command up_commands[];
+extern const Command status_commands[];
 extern const Command env_commands[];
+extern const Command where_commands[];
+extern const Command who_commands[];
+extern const Command image_commands[];
+extern const Command key_commands[];
+extern const Command instance_commands[];
+extern const Command ssh_commands[];
+extern const Command cluster_commands[];
+extern const Command task_commands[];
+extern const Command service_commands[];
+extern const Command why_commands[];
 
 /* One "berth up", "down" or "destroy" at a time. Error: COMMAND when another is at work. */
 gboolean up_lock(const Config *config, GError **error);

@@ -23,9 +23,10 @@ char *profile_folder(Cli *cli, GError **error)
 
     if (home)
         return g_strdup(home);
-    if (!root)
+    if (!root && (!cli_option(cli, "config") || !*cli_option(cli, "config")))
         root = g_getenv("BERTH_ROOT");
-    if (!root && (cli->config || cli_option(cli, "config") || g_getenv("BERTH_CONFIG"))) {
+    if (!root && (cli->config || (cli_option(cli, "config") && *cli_option(cli, "config")) ||
+                  g_getenv("BERTH_CONFIG"))) {
         const Config *config = cli_config(cli, error);
         if (!config)
             return NULL;

@@ -169,6 +169,9 @@ static const UpStep steps[] = {
     { "schema", up_schema },
     { "image registry", up_registry },
     { "berthd", up_berthd },
+    { "admin account", up_account },
+    { "zones", up_zones },
+    { "hosts", up_hosts },
     { 0 },
 };
 
@@ -207,18 +210,12 @@ gboolean up_lock(const Config *config, GError **error)
 /* The settings from their file, or the defaults below --root when there is none yet. */
 static Config *settings_load(Cli *cli, GError **error)
 {
-    const char *file = cli_option(cli, "config"), *root = cli_option(cli, "root");
-    g_autofree char *below = NULL;
+    const char *root = NULL;
+    g_autofree char *file = cli_config_file(cli, &root);
 
-    if (!file && !root)
-        file = g_getenv("BERTH_CONFIG");
-    if (!file && !root)
-        root = g_getenv("BERTH_ROOT");
-    if (!file)
-        file = below = g_build_filename(root ? root : "/", "etc/berth/berth.conf", NULL);
     if (g_file_test(file, G_FILE_TEST_EXISTS))
         return config_load(file, error);
-    if (cli_option(cli, "config"))
+    if (!root && (cli_option(cli, "config") || g_getenv("BERTH_CONFIG")))
         return fail_null(error, CONFIG, "there is no \"%s\"", file);
     return config_for_root(root ? root : "", error);
 }

@@ -41,3 +41,7 @@ gboolean up_libvirt(Up *up, GError **error);
 gboolean up_schema(Up *up, GError **error);
 gboolean up_registry(Up *up, GError **error);
 gboolean up_berthd(Up *up, GError **error);
+/* cli/up_cloud.c */
+gboolean up_account(Up *up, GError **error);
+gboolean up_zones(Up *up, GError **error);
+gboolean up_hosts(Up *up, GError **error);

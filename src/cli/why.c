@@ -1,0 +1,34 @@
+#include "cli/groups.h"
+#include "cli/verbs.h"
+
+static gboolean run_why(Cli *cli, GError **error)
+{
+    json_auto_t *answer =
+        client_call(cli, "berth", "Explain", json_pack("{s:s}", "Id", cli_arg(cli, 0)), error);
+    const json_t *section, *fact;
+    size_t s, f;
+
+    if (!answer)
+        return FALSE;
+    if (cli_flag(cli, "json")) {
+        ui_json(answer);
+        return TRUE;
+    }
+    ui_print("%s%s %s%s: %s", ui_bold(), verb_text(answer, "Kind"), verb_text(answer, "Id"),
+             ui_plain(), verb_text(answer, "Summary"));
+    json_array_foreach(json_object_get(answer, "Sections"), s, section) {
+        ui_print("\n%s%s%s", ui_bold(), verb_text(section, "Title"), ui_plain());
+        json_array_foreach(json_object_get(section, "Facts"), f, fact)
+            ui_print("  %-22s %s", verb_text(fact, "Name"), verb_text(fact, "Value"));
+    }
+    return TRUE;
+}
+
+const Command why_commands[] = {
+    { "why", "ID", 1, 1, "say why something is as it is",
+      "Of an instance, image, host, service, task or container instance: what is wanted, what was\n"
+      "seen, the rule that follows, the last error and when it is tried again. For what did not\n"
+      "fit: which hosts or machines were looked at and what each lacks.",
+      "berth why i-0123456789abcdef0\nberth why web", NULL, run_why, FALSE },
+    { 0 },
+};
