@@ -47,6 +47,44 @@ void crypto_hmac_sha256(const void *key, gsize key_length, const void *data, gsi
         g_error("HMAC-SHA-256 failed");
 }
 
+struct CryptoDigest {
+    EVP_MD_CTX *context;
+};
+
+CryptoDigest *crypto_digest_new(void)
+{
+    CryptoDigest *digest = g_new0(CryptoDigest, 1);
+
+    digest->context = EVP_MD_CTX_new();
+    if (EVP_DigestInit_ex(digest->context, EVP_sha256(), NULL) != 1)
+        g_error("SHA-256 failed");
+    return digest;
+}
+
+void crypto_digest_add(CryptoDigest *digest, const void *data, gsize length)
+{
+    if (EVP_DigestUpdate(digest->context, data, length) != 1)
+        g_error("SHA-256 failed");
+}
+
+void crypto_digest_end(CryptoDigest *digest, char ret_hex[CRYPTO_SHA256_HEX_SIZE])
+{
+    guint8 bytes[CRYPTO_SHA256_SIZE];
+
+    if (EVP_DigestFinal_ex(digest->context, bytes, NULL) != 1)
+        g_error("SHA-256 failed");
+    crypto_hex(bytes, sizeof bytes, ret_hex);
+    crypto_digest_free(digest);
+}
+
+void crypto_digest_free(CryptoDigest *digest)
+{
+    if (!digest)
+        return;
+    EVP_MD_CTX_free(digest->context);
+    g_free(digest);
+}
+
 gboolean crypto_equal(const void *a, const void *b, gsize length)
 {
     return CRYPTO_memcmp(a, b, length) == 0;

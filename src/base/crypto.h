@@ -18,6 +18,14 @@ void crypto_sha256_hex(const void *data, gsize length, char ret_hex[CRYPTO_SHA25
 void crypto_hmac_sha256(const void *key, gsize key_length, const void *data, gsize length,
                         guint8 ret_mac[CRYPTO_SHA256_SIZE]);
 void crypto_hex(const guint8 *bytes, gsize length, char *ret_hex);
+/* A SHA-256 over pieces: new, add any number of times, end (which frees it). */
+typedef struct CryptoDigest CryptoDigest;
+CryptoDigest *crypto_digest_new(void);
+void crypto_digest_add(CryptoDigest *digest, const void *data, gsize length);
+void crypto_digest_end(CryptoDigest *digest, char ret_hex[CRYPTO_SHA256_HEX_SIZE]);
+void crypto_digest_free(CryptoDigest *digest);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(CryptoDigest, crypto_digest_free)
+
 /* Compares in a time that depends on length only. */
 gboolean crypto_equal(const void *a, const void *b, gsize length);
 

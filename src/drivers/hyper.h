@@ -47,7 +47,6 @@ typedef struct {
     char *architecture; /* "x86_64", "arm64" */
     guint vcpus;        /* logical processors that are online */
     guint memory_mib;
-    char *boot_id;      /* differs after a boot of the host, as far as libvirt tells */
 } HyperFacts;
 void hyper_facts_free(HyperFacts *facts);
 HyperFacts *hyper_facts(Hyper *hyper, GError **error);
@@ -67,15 +66,18 @@ gboolean hyper_remove(Hyper *hyper, GError **error);
 
 /* -- volumes in pool NAME */
 gboolean hyper_volume_exists(Hyper *hyper, const char *volume, gboolean *ret_exists, GError **error);
-/* Puts the bytes of a file or of memory into a volume named so. A volume is complete when its
- * marker volume VOLUME.ok exists; one without is what a killed upload left and is made anew. */
-gboolean hyper_upload_file(Hyper *hyper, const char *volume, const char *format, const char *file,
+/* Copies a file into a raw volume named so; holes stay holes. A volume is complete when its
+ * marker volume VOLUME.ok exists; one without is what a killed upload left and is made anew.
+ * BAD_IMAGE when the file's SHA-256 (hex) is not the one given: then nothing is left. */
+gboolean hyper_upload_file(Hyper *hyper, const char *volume, const char *file, const char *sha256,
                            GError **error);
+/* The same for a few bytes of memory, without a marker; an earlier volume is replaced. */
 gboolean hyper_upload_bytes(Hyper *hyper, const char *volume, const void *data, gsize length,
                             GError **error);
 gboolean hyper_upload_complete(Hyper *hyper, const char *volume, gboolean *ret_complete,
                                GError **error);
-/* A qcow2 volume of size bytes whose backing file is the complete volume base. */
+/* A qcow2 volume of size bytes whose backing file is the complete volume base. An earlier one is
+ * replaced: call it only while no guest can have written there. */
 gboolean hyper_overlay(Hyper *hyper, const char *volume, const char *base, const char *base_format,
                        guint64 bytes, GError **error);
 /* Absent is fine. Deletes the marker first. */
