@@ -21,9 +21,9 @@ Install *install_new(const Config *config)
     in->postgres_data = below(config->state_dir, "postgresql");
     in->postgres_socket = below(config->run_dir, "postgresql");
     in->tls_dir = below(config->state_dir, "tls");
-    in->ca_cert = below(in->tls_dir, "ca.pem");
+    in->ca_cert = below(in->tls_dir, "ca.crt");
     in->ca_key = below(in->tls_dir, "ca.key");
-    in->server_cert = below(in->tls_dir, "server.pem");
+    in->server_cert = below(in->tls_dir, "server.crt");
     in->server_key = below(in->tls_dir, "server.key");
     in->master_key = below(config->state_dir, "master.key");
     in->admin_file = below(config->state_dir, "admin.json");
@@ -58,7 +58,7 @@ void install_free(Install *in)
 
 char *install_pid_file(const Install *in, const char *name)
 {
-    return g_strdup_printf("%s/%s.pid", in->config->run_dir, name);
+    return g_strdup_printf("%s/up-%s.pid", in->config->run_dir, name);
 }
 
 char *install_log_file(const Install *in, const char *name)

@@ -31,7 +31,7 @@ Install *install_new(const Config *config);
 void install_free(Install *install);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Install, install_free)
 
-/* "RUN_DIR/NAME.pid" and "LOG_DIR/NAME.log". Callers free. */
+/* "RUN_DIR/up-NAME.pid" and "LOG_DIR/NAME.log". Callers free. */
 char *install_pid_file(const Install *install, const char *name);
 char *install_log_file(const Install *install, const char *name);
 

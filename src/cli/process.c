@@ -203,11 +203,10 @@ gboolean process_wait(gboolean (*done)(gpointer user), gpointer user, guint time
     return TRUE;
 }
 
-/* Writes our own pid file: whoever started us may be killed at any moment. */
-static gboolean write_pid(const char *pid_file)
+/* Only calls that are safe between fork and exec. */
+static gboolean write_pid(const char *pid_file, pid_t pid)
 {
     char text[64], path[4096];
-    pid_t pid = getpid();
 
     g_snprintf(text, sizeof text, "%d %" G_GUINT64_FORMAT "\n", (int)pid, start_time(pid));
     g_snprintf(path, sizeof path, "%s.new", pid_file);
@@ -219,13 +218,21 @@ static gboolean write_pid(const char *pid_file)
     return good && rename(path, pid_file) == 0;
 }
 
+gboolean process_adopt(const char *pid_file, pid_t pid, GError **error)
+{
+    if (!start_time(pid) || !write_pid(pid_file, pid))
+        return fail(error, COMMAND, "cannot write \"%s\" for process %d", pid_file, (int)pid);
+    return TRUE;
+}
+
 static void become_daemon(gpointer data)
 {
     const Child *child = data;
     int null = open("/dev/null", O_RDONLY);
 
     setsid();
-    if (null < 0 || !write_pid(child->pid_file) || dup2(null, STDIN_FILENO) < 0 ||
+    /* by the child itself: whoever started it may be killed at any moment */
+    if (null < 0 || !write_pid(child->pid_file, getpid()) || dup2(null, STDIN_FILENO) < 0 ||
         dup2(child->log, STDOUT_FILENO) < 0 || dup2(child->log, STDERR_FILENO) < 0)
         _exit(126);
     become_user((gpointer)child->user);

@@ -33,6 +33,8 @@ typedef struct {
 gboolean process_start(const Daemon *daemon, GError **error);
 /* Whether the process of this pid file runs; its number, when ret_pid is not NULL. */
 gboolean process_lives(const char *pid_file, pid_t *ret_pid);
+/* Writes the pid file of a process that runs already. */
+gboolean process_adopt(const char *pid_file, pid_t pid, GError **error);
 /* Sends signal and waits; after timeout_ms sends SIGKILL. Removes the pid file. *ret_ran: whether
  * there was anything to stop. */
 gboolean process_stop(const char *pid_file, int signal, guint timeout_ms, gboolean *ret_ran,

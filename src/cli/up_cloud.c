@@ -22,7 +22,8 @@ static char *line_value(char **lines, const char *name)
 gboolean up_account(Up *up, GError **error)
 {
     g_autofree char *berthd = install_program("berthd", error);
-    const char *const argv[] = { berthd, "--config", up->config->file, "--create-admin", NULL };
+    const char *const argv[] = { berthd, "--config", up->config->file, "--create-admin", "admin",
+                                 NULL };
     g_autofree char *said = NULL;
     g_autoptr(Profile) p = g_new0(Profile, 1);
     gboolean changed = FALSE;

@@ -49,6 +49,21 @@ static gboolean daemon_up(Up *up, const char *name, const char *const *argv, con
 }
 
 /* -- the schema, which berthd carries */
+/* berthd says "NAME database: N schema files applied", one line for each database. */
+static gboolean note_applied(Up *up, const char *said)
+{
+    g_auto(GStrv) lines = g_strsplit(said, "\n", -1);
+    guint64 applied = 0;
+
+    for (char **line = lines; *line; line++) {
+        const char *colon = strchr(*line, ':');
+        applied += colon ? g_ascii_strtoull(colon + 1, NULL, 10) : 0;
+    }
+    if (applied)
+        up_did(up, "applied %" G_GUINT64_FORMAT " files", applied);
+    return TRUE;
+}
+
 gboolean up_schema(Up *up, GError **error)
 {
     g_autofree char *berthd = install_program("berthd", error);
@@ -63,9 +78,8 @@ gboolean up_schema(Up *up, GError **error)
     /* "berth destroy" needs it to know its guests when the database is gone */
     if (!g_file_set_contents(up->in->install_id, id, -1, error))
         return FALSE;
-    g_strchomp(said);
-    up_found(up, "%s", *said ? said : "current");
-    return TRUE;
+    up_found(up, "current");
+    return note_applied(up, said);
 }
 
 /* -- the registry */

@@ -187,6 +187,19 @@ static gboolean start_patiently(const Daemon *server, GError **error)
     }
 }
 
+/* A server on our data whose pid file of ours was lost: its own says which process it is. */
+static gboolean server_adopt(Up *up, const char *pid_file, GError **error)
+{
+    g_autofree char *file = g_build_filename(up->in->postgres_data, "postmaster.pid", NULL);
+    g_autofree char *text = NULL;
+
+    if (!g_file_get_contents(file, &text, NULL, NULL))
+        return fail(error, COMMAND, "a server answers in \"%s\" that does not run on \"%s\"",
+                    up->in->postgres_socket, up->in->postgres_data);
+    up_did(up, "found it running");
+    return process_adopt(pid_file, (pid_t)g_ascii_strtoll(text, NULL, 10), error);
+}
+
 gboolean up_database_server(Up *up, GError **error)
 {
     const Install *in = up->in;
@@ -202,6 +215,8 @@ gboolean up_database_server(Up *up, GError **error)
         up_found(up, "runs");
         return TRUE;
     }
+    if (setup_ready(dsn))
+        return server_adopt(up, pid_file, error);
     g_autofree char *bin = programs_find(in->postgres_data, error);
     if (!bin)
         return FALSE;
