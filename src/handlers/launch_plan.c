@@ -3,7 +3,7 @@
 #include "base/errors.h"
 #include "base/id.h"
 #include "model/user_data.h"
-#include "shape/shape.h"
+#include "shape/text.h"
 #include "store/hosts.h"
 #include "store/images.h"
 
