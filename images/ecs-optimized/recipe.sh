@@ -10,7 +10,7 @@ user='admin'
 masked_units='
     apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer
     e2scrub_reap.service apparmor.service dbus.service dbus.socket systemd-logind.service
-    getty.target getty@tty1.service serial-getty@ttyS0.service
+    systemd-journald-audit.socket getty.target getty@tty1.service serial-getty@ttyS0.service
     systemd-pstore.service systemd-update-utmp.service systemd-update-utmp-runlevel.service
     systemd-update-done.service systemd-journal-flush.service
     systemd-journal-catalog-update.service systemd-hwdb-update.service systemd-firstboot.service
@@ -40,6 +40,8 @@ recipe_configure() {
         [[ ${generator##*/} == "$kept_generator" ]] ||
             ln -sf /dev/null "$root/etc/systemd/system-generators/${generator##*/}"
     done
+    ln -sf /lib/systemd/system/multi-user.target "$root/etc/systemd/system/default.target"
+    rm -f "$root/etc/modules-load.d/modules.conf"
     # Without its counterpart, systemd-user-sessions, this file would forbid logins for ever.
     ln -sf /dev/null "$root/etc/tmpfiles.d/systemd-nologin.conf"
     rm -f "$root/etc/systemd/system/sysinit.target.wants/"{systemd-timesyncd,apparmor,systemd-pstore}.service
@@ -48,6 +50,9 @@ recipe_configure() {
         berth-firstboot.service berth-network.service berth-network.path berth-userdata.service \
         berth-agent.service 2>/dev/null
     systemctl --quiet --root="$root" disable systemd-networkd-wait-online.service 2>/dev/null
+    # Docker runs it forty times at its start; the older interface to the kernel is the quicker.
+    ln -sf /usr/sbin/iptables-legacy "$root/etc/alternatives/iptables"
+    ln -sf /usr/sbin/ip6tables-legacy "$root/etc/alternatives/ip6tables"
     if [[ -n $agent ]]; then
         install -D -m 644 "$agent" "$root/usr/share/berth/berth-agent.tar"
     fi
@@ -56,7 +61,7 @@ recipe_configure() {
 
 configure_identity() {
     local root=$1
-    useradd --root "$root" --create-home --shell /bin/bash --comment "Berth" "$user"
+    useradd --root "$root" --uid 1000 --user-group --create-home --shell /bin/bash --comment "Berth" "$user"
     # No password ever matches "*"; unlike "!" it does not lock the account for keys.
     usermod --root "$root" --password '*' "$user"
     usermod --root "$root" --append --groups docker "$user"
@@ -66,7 +71,10 @@ configure_identity() {
     : >"$root/etc/fstab"
     : >"$root/etc/resolv.conf"
     ln -sf /usr/share/zoneinfo/Etc/UTC "$root/etc/localtime"
-    mkdir -p -m 755 "$root/etc/berth"
+    install -d -m 755 "$root/etc/berth"
+    install -d -m 700 "$root/var/lib/berth"
+    install -d -m 700 -o 1000 -g 1000 "$root/home/$user/.ssh"
+    install -m 600 -o 1000 -g 1000 /dev/null "$root/home/$user/.ssh/authorized_keys"
 }
 
 # What differs from build to build, or belongs to one machine only.
