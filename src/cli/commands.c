@@ -4,7 +4,7 @@
 
 /* In the order of help. */
 static const Command *const tables[] = {
-    up_commands,       why_commands,  env_commands,     where_commands,
+    up_commands,       down_commands,  destroy_commands, status_commands, why_commands,  env_commands,     where_commands,
     who_commands,      image_commands, key_commands,    instance_commands, ssh_commands,
     cluster_commands,  task_commands, service_commands, NULL,
 };

@@ -4,8 +4,11 @@
 #pragma once
 
 #include "cli/command.h"
+#include "cli/install.h"
 
 extern const Command up_commands[];
+extern const Command down_commands[];
+extern const Command destroy_commands[];
 extern const Command status_commands[];
 extern const Command env_commands[];
 extern const Command where_commands[];
@@ -21,3 +24,6 @@ extern const Command why_commands[];
 
 /* One "berth up", "down" or "destroy" at a time. Error: COMMAND when another is at work. */
 gboolean up_lock(const Config *config, GError **error);
+/* Stops our daemons, then libvirt where "berth up" started it and nobody needs it. */
+gboolean down_daemons(const Install *in, GError **error);
+gboolean down_libvirt(const Install *in, GError **error);

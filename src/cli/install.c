@@ -26,9 +26,9 @@ Install *install_new(const Config *config)
     in->server_cert = below(in->tls_dir, "server.crt");
     in->server_key = below(in->tls_dir, "server.key");
     in->master_key = below(config->state_dir, "master.key");
-    in->admin_file = below(config->state_dir, "admin.json");
     in->install_id = below(config->state_dir, "install-uuid");
-    in->started = below(config->state_dir, "started");
+    in->hosts_file = below(config->state_dir, "hosts");
+    in->cache_dir = g_strconcat(config->root, "/var/cache/berth", NULL);
     in->registry_dir = below(config->state_dir, "registry");
     in->endpoint = g_strdup_printf("https://127.0.0.1:%u", config->listen_port);
     return in;
@@ -48,9 +48,9 @@ void install_free(Install *in)
     g_free(in->server_cert);
     g_free(in->server_key);
     g_free(in->master_key);
-    g_free(in->admin_file);
     g_free(in->install_id);
-    g_free(in->started);
+    g_free(in->hosts_file);
+    g_free(in->cache_dir);
     g_free(in->registry_dir);
     g_free(in->endpoint);
     g_free(in);

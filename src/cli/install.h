@@ -19,9 +19,9 @@ typedef struct {
     char *server_cert;
     char *server_key;
     char *master_key;
-    char *admin_file;     /* access keys of the admin account, 0600 */
     char *install_id;     /* copy of the install_uuid of the region's database */
-    char *started;        /* names of what "berth up" started beside its own daemons */
+    char *hosts_file;     /* URIs of the hosts, one a line, as "berth up" last saw them */
+    char *cache_dir;      /* what building images keeps */
     char *registry_dir;
     char *endpoint;       /* "https://127.0.0.1:8443" */
 } Install;

@@ -1,6 +1,7 @@
 #include "base/errors.h"
 #include "cli/client.h"
 #include "cli/process.h"
+#include "cli/sweep.h"
 #include "cli/ui.h"
 #include "cli/up.h"
 #include "cli/verbs.h"
@@ -153,9 +154,13 @@ gboolean up_hosts(Up *up, GError **error)
         if (!settled && strcmp(verb_text(host, "Health"), "OK") != 0)
             return fail(error, COMMAND, "host %s of zone %s is not well: %s", verb_text(host, "Uri"),
                         verb_text(host, "ZoneName"), verb_text(host, "Detail"));
+    g_autoptr(GPtrArray) uris = g_ptr_array_new();
+    json_array_foreach(list, n, host)
+        g_ptr_array_add(uris, (gpointer)verb_text(host, "Uri"));
+    g_ptr_array_add(uris, NULL);
     host = json_array_get(list, 0);
     up_found(up, "%zu well, guests run %s", json_array_size(list),
              json_is_true(json_object_get(host, "Accelerated")) ? "under KVM"
                                                                : "emulated (KVM does not work here)");
-    return TRUE;
+    return sweep_remember(up->in, (const char *const *)uris->pdata, error);
 }

@@ -1,5 +1,6 @@
 #include "base/crypto.h"
 #include "base/errors.h"
+#include "cli/local.h"
 #include "cli/process.h"
 #include "cli/up.h"
 #include "drivers/certificate.h"
@@ -8,13 +9,8 @@
 #include <errno.h>
 #include <pwd.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
-
-#define LIBVIRT_SOCKET  "/run/libvirt/libvirt-sock"
-#define VIRTLOGD_SOCKET "/run/libvirt/virtlogd-sock"
 
 /* -- programs: what we run, and the Debian package that brings it */
 static const struct {
@@ -149,54 +145,20 @@ gboolean up_certificates(Up *up, GError **error)
 }
 
 /* -- libvirt */
-static gboolean socket_answers(gpointer user)
-{
-    struct sockaddr_un to = { .sun_family = AF_UNIX };
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    g_strlcpy(to.sun_path, user, sizeof to.sun_path);
-    gboolean answers = fd >= 0 && connect(fd, (struct sockaddr *)&to, sizeof to) == 0;
-    if (fd >= 0)
-        close(fd);
-    return answers;
-}
-
-static gboolean start_one(const Install *in, const char *name, const char *socket_path,
-                          GError **error)
-{
-    g_autofree char *program = process_find(name);
-    g_autofree char *pid_file = install_pid_file(in, name);
-    g_autofree char *log_file = install_log_file(in, name);
-    const char *const argv[] = { program, NULL };
-    const Daemon daemon = { .argv = argv, .log_file = log_file, .pid_file = pid_file,
-                            .timeout_ms = 30000, .ready = socket_answers,
-                            .ready_data = (gpointer)socket_path };
-
-    if (socket_answers((gpointer)socket_path))
-        return TRUE;
-    if (!program)
-        return fail(error, COMMAND, "there is no program \"%s\"", name);
-    return process_start(&daemon, error);
-}
-
 gboolean up_libvirt(Up *up, GError **error)
 {
-    static const char *const start[] = { "systemctl", "start", "virtlogd.socket", "libvirtd.service",
-                                         NULL };
+    const char *how = NULL;
 
     if (strcmp(up->config->libvirt_uri, "qemu:///system") != 0) {
         up_found(up, "%s, not ours to start", up->config->libvirt_uri);
         return TRUE;
     }
-    if (socket_answers((gpointer)LIBVIRT_SOCKET)) {
+    if (local_libvirt_runs()) {
         up_found(up, "runs");
         return TRUE;
     }
-    if (g_file_test("/run/systemd/system", G_FILE_TEST_IS_DIR)) {
-        up_did(up, "started by systemd");
-        return process_run(start, NULL, NULL, error);
-    }
-    up_did(up, "started virtlogd and libvirtd");
-    return start_one(up->in, "virtlogd", VIRTLOGD_SOCKET, error) &&
-           start_one(up->in, "libvirtd", LIBVIRT_SOCKET, error);
+    if (!local_libvirt_start(up->in, &how, error))
+        return FALSE;
+    up_did(up, "%s", how);
+    return TRUE;
 }

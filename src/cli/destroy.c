@@ -1,0 +1,174 @@
+#include "base/errors.h"
+#include "cli/groups.h"
+#include "cli/install.h"
+#include "cli/local.h"
+#include "cli/process.h"
+#include "cli/profile.h"
+#include "cli/sweep.h"
+#include "cli/ui.h"
+
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* -- files */
+/* A settings file may name any folder: one that is clearly the system's is never removed. */
+static gboolean is_ours(const char *path)
+{
+    static const char *const systems[] = { "/bin", "/boot", "/dev", "/etc", "/home", "/lib",
+                                           "/lib64", "/opt", "/proc", "/root", "/run", "/sbin",
+                                           "/srv", "/sys", "/tmp", "/usr", "/usr/bin", "/usr/lib",
+                                           "/usr/sbin", "/usr/share", "/var", "/var/cache",
+                                           "/var/lib", "/var/log", "/var/run", "/var/spool",
+                                           "/var/tmp" };
+    g_autofree char *real = g_canonicalize_filename(path, "/");
+
+    if (strcmp(real, "/") == 0)
+        return FALSE;
+    for (gsize i = 0; i < G_N_ELEMENTS(systems); i++)
+        if (strcmp(real, systems[i]) == 0)
+            return FALSE;
+    return TRUE;
+}
+
+static gboolean remove_tree(const char *path, GError **error)
+{
+    const char *const argv[] = { "rm", "-rf", "--one-file-system", "--", path, NULL };
+
+    if (!g_file_test(path, G_FILE_TEST_EXISTS))
+        return TRUE;
+    if (!is_ours(path))
+        return fail(error, CONFIG, "\"%s\" is a folder of the system: remove Berth's files in it "
+                    "by hand", path);
+    return process_run(argv, NULL, NULL, error);
+}
+
+/* Folders above that were made for a scratch installation, as far as they are empty. */
+static void remove_empty_parents(const char *path, const char *root)
+{
+    g_autofree char *parent = g_path_get_dirname(path);
+
+    while (*root && g_str_has_prefix(parent, root) && rmdir(parent) == 0) {
+        char *next = g_path_get_dirname(parent);
+        g_free(parent);
+        parent = next;
+    }
+}
+
+/* The caller's folder of keys, when it points at this installation. */
+static gboolean remove_profile(Cli *cli, const Install *in, GError **error)
+{
+    g_autoptr(Profile) p = profile_load(cli, NULL);
+
+    if (!p || strcmp(p->ca_file, in->ca_cert) != 0)
+        return TRUE;
+    if (!remove_tree(p->folder, error))
+        return FALSE;
+    remove_empty_parents(p->folder, in->config->root);
+    return TRUE;
+}
+
+static gboolean remove_files(Cli *cli, const Install *in, GError **error)
+{
+    const Config *c = in->config;
+    const char *const folders[] = { c->image_dir, c->run_dir, c->log_dir, in->cache_dir,
+                                    c->state_dir };
+
+    ui_step("files");
+    if (!remove_profile(cli, in, error))
+        return FALSE;
+    for (gsize i = 0; i < G_N_ELEMENTS(folders); i++) {
+        if (!remove_tree(folders[i], error))
+            return FALSE;
+        remove_empty_parents(folders[i], c->root);
+    }
+    unlink(c->file);
+    rmdir(in->etc_dir);
+    remove_empty_parents(in->etc_dir, c->root);
+    ui_step_done("removed");
+    return TRUE;
+}
+
+static gboolean remove_user(const Install *in, GError **error)
+{
+    const struct passwd *entry = getpwnam(in->user);
+    const char *const argv[] = { "userdel", in->user, NULL };
+
+    ui_step("system user");
+    if (!entry || strcmp(entry->pw_dir, in->config->state_dir) != 0) {
+        ui_step_done("none of ours");
+        return TRUE;
+    }
+    if (!process_run(argv, NULL, NULL, error))
+        return FALSE;
+    ui_step_done("removed %s", in->user);
+    return TRUE;
+}
+
+/* -- guests, volumes, pools, networks */
+static gboolean remove_guests(const Install *in, GError **error)
+{
+    guint count = 0;
+
+    ui_step("instances, pools, networks");
+    if (!sweep_remove(in, &count, error))
+        return FALSE;
+    ui_step_done("%u instances removed", count);
+    return TRUE;
+}
+
+static gboolean confirm(const Config *config, GError **error)
+{
+    char answer[256] = "";
+
+    if (!isatty(STDIN_FILENO))
+        return fail(error, USAGE, "this removes every instance, image and file of installation "
+                    "\"%s\"; say --yes", config->name);
+    fprintf(stderr, "This removes every instance, image and file of installation \"%s\" (%s).\n"
+                    "Type its name to go on: ", config->name, config->state_dir);
+    if (!fgets(answer, sizeof answer, stdin) || strcmp(g_strchomp(answer), config->name) != 0)
+        return fail(error, USAGE, "nothing was removed");
+    return TRUE;
+}
+
+static gboolean run_destroy(Cli *cli, GError **error)
+{
+    const char *root = NULL;
+    g_autofree char *file = cli_config_file(cli, &root);
+    gboolean ran = FALSE;
+
+    if (!g_file_test(file, G_FILE_TEST_EXISTS)) {
+        ui_note("there is no \"%s\": nothing to destroy", file);
+        return TRUE;
+    }
+    const Config *config = cli_config(cli, error);
+    if (!config)
+        return FALSE;
+    if (geteuid() != 0)
+        return fail(error, COMMAND, "this needs root: sudo berth destroy");
+    if ((!cli_flag(cli, "yes") && !confirm(config, error)) || !up_lock(config, error))
+        return FALSE;
+    g_autoptr(Install) in = install_new(config);
+    /* berthd first: it would make everything anew */
+    if (local_stop(in, "berthd", &ran, error) && remove_guests(in, error) &&
+        down_daemons(in, error) && down_libvirt(in, error) && remove_user(in, error) &&
+        remove_files(cli, in, error)) {
+        ui_note("nothing of installation \"%s\" is left", config->name);
+        return TRUE;
+    }
+    ui_step_failed();
+    return FALSE;
+}
+
+static const Option destroy_options[] = { { "yes", NULL, "do not ask" }, { 0 } };
+
+const Command destroy_commands[] = {
+    { "destroy", "", 0, 0, "remove everything of this installation",
+      "Instances, volumes, pools, networks, database, images, keys, settings, the system user.\n"
+      "Works when berthd and the database are dead: what is ours carries our mark. Libvirt\n"
+      "objects of others are never touched; packages stay installed.",
+      "sudo berth destroy\nsudo berth destroy --yes --root /srv/trial", destroy_options,
+      run_destroy, FALSE },
+    { 0 },
+};
