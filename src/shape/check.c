@@ -185,7 +185,7 @@ static gboolean check_string(Check *check, const json_t *value, const Shape *sha
     if (!text)
         return refuse_type(check, "a string");
     if (!shape_enum_has(shape, text)) {
-        g_autofree char *shown = g_utf8_substring(text, 0, MIN(64, g_utf8_strlen(text, -1)));
+        g_autofree char *shown = shape_excerpt(text);
         g_autofree char *reason = g_strdup_printf("it cannot be \"%s\"", shown);
         return refuse(check, reason);
     }

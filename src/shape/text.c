@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define EXCERPT_CHARACTERS 64
+
 gboolean shape_is_base64(const char *text)
 {
     gsize length = strlen(text);
@@ -59,7 +61,9 @@ static json_t *time_from_text(const char *text)
 {
     gint64 us;
 
-    return clock_parse_iso(text, &us) ? json_integer(us) : NULL;
+    if (!clock_parse_iso(text, &us) || us < SHAPE_TIME_MIN_US || us > SHAPE_TIME_MAX_US)
+        return NULL;
+    return json_integer(us);
 }
 
 static json_t *leaf_from_text(const Shape *shape, const char *text, const char **ret_expected)
@@ -92,6 +96,15 @@ static json_t *leaf_from_text(const Shape *shape, const char *text, const char *
     }
 }
 
+char *shape_excerpt(const char *text)
+{
+    g_autofree char *valid = g_utf8_make_valid(text, -1);
+
+    return g_utf8_strlen(valid, -1) > EXCERPT_CHARACTERS
+               ? g_utf8_substring(valid, 0, EXCERPT_CHARACTERS)
+               : g_steal_pointer(&valid);
+}
+
 json_t *shape_value_from_text(const Shape *shape, const char *text, const char *field,
                               GError **error)
 {
@@ -99,8 +112,7 @@ json_t *shape_value_from_text(const Shape *shape, const char *text, const char *
     json_t *value = leaf_from_text(shape, text, &expected);
 
     if (!value) {
-        g_autofree char *shown =
-            g_utf8_validate(text, -1, NULL) ? g_utf8_substring(text, 0, 64) : g_strdup("?");
+        g_autofree char *shown = shape_excerpt(text);
         return fail_null(error, INVALID_PARAMETER,
                          "Value (%s) for parameter %s is invalid. Expected %s", shown, field,
                          expected);

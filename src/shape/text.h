@@ -18,5 +18,12 @@ json_t *shape_value_from_text(const Shape *shape, const char *text, const char *
 char *shape_value_to_text(const Shape *shape, const json_t *value, Protocol protocol,
                           GError **error);
 
+/* Times that all forms can write: the years 1000 to 9999. */
+#define SHAPE_TIME_MIN_US G_GINT64_CONSTANT(-30610224000000000)
+#define SHAPE_TIME_MAX_US G_GINT64_CONSTANT(253402300799000000)
+
+/* The beginning of a text, short enough for a message. Caller frees. */
+char *shape_excerpt(const char *text);
+
 /* Whether text is base64 with correct padding (RFC 4648, section 4). */
 gboolean shape_is_base64(const char *text);

@@ -1,27 +1,25 @@
 #include "wire/json.h"
 
 #include "base/errors.h"
+#include "shape/text.h"
 
 #include <math.h>
 #include <string.h>
 
 #define US_PER_SECOND 1000000.0
-/* Seconds of the years 0001 to 9999, as ISO 8601 can write them. */
-#define SECONDS_MIN (-62135596800.0)
-#define SECONDS_MAX 253402300799.0
 
 typedef json_t *(*Convert)(const json_t *value);
 
 /* Wrong types are passed on as they are: the check by shape names them. */
 static json_t *time_from_wire(const json_t *value)
 {
-    double seconds = json_number_value(value);
+    double us = json_number_value(value) * US_PER_SECOND;
 
     if (!json_is_number(value))
         return json_incref((json_t *)value);
-    if (seconds < SECONDS_MIN || seconds > SECONDS_MAX)
-        return json_string("a time outside the years 1 to 9999");
-    return json_integer((json_int_t)llround(seconds * US_PER_SECOND));
+    if (us < (double)SHAPE_TIME_MIN_US || us > (double)SHAPE_TIME_MAX_US)
+        return json_string("a time outside the years 1000 to 9999");
+    return json_integer((json_int_t)llround(us));
 }
 
 /* Milliseconds, as Amazon sends them; whole seconds without a fraction. */

@@ -201,7 +201,7 @@ static xmlTextReader *open_reader(const char *text, gsize length)
     const int options = XML_PARSE_NONET | XML_PARSE_NOCDATA;
     g_autoptr(xmlTextReader) reader = NULL;
 
-    if (length > G_MAXINT)
+    if (length > G_MAXINT || !g_utf8_validate_len(text, length, NULL))
         return NULL;
     reader = xmlReaderForMemory(text, (int)length, NULL, "UTF-8", options);
     if (!reader)
