@@ -32,3 +32,11 @@ $(BUILD)/gen/%.o: $(BUILD)/gen/%.c
 
 # Anything may include the generated header: it must be there before the first compilation.
 $(call obj,$(foreach r,$(ROOMS),$(call src,$(r))) $(wildcard tests/*/*.c)): | $(BUILD)/gen/catalog/operations.h
+
+# docs/coverage.md from the action rows
+$(BUILD)/coverage: $(call obj,src/modelc/coverage.c) $(BUILD)/libcatalog.a $(BUILD)/libshape.a $(BUILD)/libbase.a
+	$(call link,$^)
+$(call obj,src/modelc/coverage.c): | $(BUILD)/gen/catalog/operations.h
+.PHONY: coverage
+coverage: $(BUILD)/coverage
+	$(Q)$< > docs/coverage.md.new && mv docs/coverage.md.new docs/coverage.md
