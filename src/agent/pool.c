@@ -1,6 +1,7 @@
 #include "agent/pool.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <time.h>
 
@@ -71,6 +72,7 @@ static void *pool_thread(void *user)
     }
     pool->threads--;
     pthread_mutex_unlock(&pool->lock);
+    malloc_trim(0); /* work is over for now: what it took goes back to the system */
     return NULL;
 }
 

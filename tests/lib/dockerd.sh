@@ -3,6 +3,7 @@
 #
 #   dockerd.sh start DIR BRIDGE SUBNET   e.g. brtest0 10.213.7.1/24; returns when it answers
 #   dockerd.sh restart DIR               after a kill -9: same arguments, same data
+#   dockerd.sh quit DIR                  as by its service manager; the bridge stays
 #   dockerd.sh kill DIR                  as a crash: containers' processes live on
 #   dockerd.sh stop DIR                  and removes the bridge; DIR may be removed then
 #
@@ -56,6 +57,11 @@ start)
 restart)
     launch
     ;;
+quit)
+    pid=$(cat "$dir/docker.pid")
+    kill "$pid"
+    wait_gone "$pid"
+    ;;
 kill)
     pid=$(cat "$dir/docker.pid")
     kill -9 "$pid"
@@ -69,7 +75,7 @@ stop)
     fi
     # containerd and its shims outlive a dockerd that was killed: all that has our directory
     for proc in /proc/[0-9]*; do
-        if tr '\0' ' ' <"$proc/cmdline" 2>/dev/null | grep -q -- "$dir/exec"; then
+        if grep -qs -- "$dir/exec" "$proc/cmdline"; then
             kill -9 "${proc#/proc/}" 2>/dev/null || true
         fi
     done
@@ -78,7 +84,7 @@ stop)
     ip link del "$(cat "$dir/bridge")" 2>/dev/null || true
     ;;
 *)
-    echo "usage: dockerd.sh start|restart|kill|stop DIR" >&2
+    echo "usage: dockerd.sh start|restart|quit|kill|stop DIR" >&2
     exit 2
     ;;
 esac

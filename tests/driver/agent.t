@@ -1,0 +1,428 @@
+#!/usr/bin/python3
+"""The agent on a real Docker Engine, against a mock control plane over TLS."""
+import os
+import re
+import signal
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from agent_rig import Rig, Tap, TASK, check, equal, free_port  # noqa: E402
+
+rig, tap = Rig(31), Tap()
+
+
+def registers():
+    rig.mock.clusters.clear()
+    rig.start_agent()
+    rig.mock.channel("acs")
+    equal(rig.mock.called("CreateCluster"), [{"clusterName": "default"}])
+    request = rig.mock.called("RegisterContainerInstance")[-1]
+    check("containerInstanceArn" not in request, "a first registration names no ARN")
+    names = {a["name"]: a.get("value") for a in request["attributes"]}
+    equal(names["ecs.os-type"], "linux")
+    check("com.amazonaws.ecs.capability.docker-remote-api.1.21" in names, "docker API is told")
+    totals = {r["name"]: r for r in request["totalResources"]}
+    equal(totals["CPU"]["integerValue"], os.cpu_count() * 1024)
+    check(totals["MEMORY"]["integerValue"] > 100, "memory is told")
+    check("22" in totals["PORTS"]["stringSetValue"], "reserved ports are told as text")
+    query = rig.mock.channel("acs").query
+    equal(query["clusterArn"], "default")
+    equal(query["sendCredentials"], "true")
+    equal(query["protocolVersion"], "2")
+    check(query["dockerVersion"].startswith("DockerVersion: "), "docker's version is told")
+    rig.mock.wait("heartbeat", lambda: rig.mock.said("acs", "HeartbeatAckRequest"))
+
+
+def runs_one():
+    arn = rig.run("one", rig.container(command="sleep 1; exit 7"))
+    running = rig.mock.wait_report(arn, "RUNNING")
+    equal(running["cluster"], "default")
+    equal(running["reason"], "")
+    check(abs(running["pullStartedAt"] - time.time()) < 60, "the pull's time is told in seconds")
+    entry = running["containers"][0]
+    equal(entry["networkBindings"], [])
+    check(re.fullmatch("sha256:[0-9a-f]{64}", entry["imageDigest"]), "the digest is told")
+    stopped = rig.mock.wait_report(arn, "STOPPED")
+    equal([c["exitCode"] for c in stopped["containers"]], [7])
+    equal(rig.containers(arn), [entry["runtimeId"]])
+    check(stopped["executionStoppedAt"] > running["pullStartedAt"], "the end's time is told")
+    name = rig.inspect(entry["runtimeId"])["Name"]
+    check(re.fullmatch("/ecs-fam-3-app-[0-9a-f]{20}", name), name)
+
+
+def builds_as_asked():
+    arn = rig.run("built", rig.container(
+        command="echo $FOO-$BAR", entryPoint=["sh", "-c"], environment={"FOO": "a b", "BAR": "ü=1"},
+        cpu=77, memory=48, dockerConfig={
+            "config": '{"labels": {"mine": "yes"}, "User": "7:8", "Env": ["NOT=merged"]}',
+            "hostConfig": '{"NetworkMode": "none", "ReadonlyRootfs": true,'
+                          ' "Memory": 1, "CapDrop": ["ALL"]}'}))
+    end = rig.mock.wait_report(arn, "STOPPED")
+    equal(end["containers"][0]["exitCode"], 0)
+    seen = rig.inspect(rig.containers(arn)[0])
+    equal(rig.docker("logs", seen["Id"]), "a b-ü=1")
+    equal(seen["Config"]["User"], "7:8")
+    equal(seen["Config"]["Labels"]["mine"], "yes")
+    equal(seen["Config"]["Labels"]["com.amazonaws.ecs.task-arn"], arn)
+    equal(seen["Config"]["Labels"]["com.amazonaws.ecs.container-name"], "app")
+    host = seen["HostConfig"]
+    equal((host["CpuShares"], host["Memory"]), (77, 48 * 1024 * 1024))
+    equal((host["NetworkMode"], host["ReadonlyRootfs"], host["CapDrop"]), ("none", True, ["ALL"]))
+
+
+def serves_ports():
+    fixed = free_port()
+    web = rig.container("web", "mkdir -p /tmp/w; echo hello > /tmp/w/index.html;"
+                        " exec httpd -f -p 80 -h /tmp/w", stopTimeout=1,
+                        portMappings=[{"containerPort": 80},
+                                      {"containerPort": 80, "hostPort": fixed, "protocol": "tcp"},
+                                      {"containerPort": 53, "protocol": "udp"}])
+    arn = rig.run("ports", web)
+    bindings = rig.mock.wait_report(arn, "RUNNING")["containers"][0]["networkBindings"]
+    equal(sorted((b["containerPort"], b["protocol"]) for b in bindings),
+          [(53, "udp"), (80, "tcp"), (80, "tcp")])
+    for port in [b["hostPort"] for b in bindings if b["protocol"] == "tcp"]:
+        equal(rig.fetch(port), "hello\n")
+    check(fixed in [b["hostPort"] for b in bindings], "the fixed port is reported")
+    other = rig.run("ports2", rig.container(portMappings=[{"containerPort": 1, "hostPort": fixed}]))
+    refused = rig.mock.wait_report(other, "STOPPED")["containers"][0]
+    check(refused["reason"].startswith("CannotStartContainerError: "), refused["reason"])
+    check("exitCode" not in refused, "a container that never ran has no exit code")
+    rig.stop_task(arn)
+    end = rig.mock.wait_report(arn, "STOPPED")["containers"][0]
+    equal(end["networkBindings"], bindings)
+
+
+def stops():
+    polite = rig.run("polite", rig.container(
+        command="trap 'exit 3' TERM; while :; do sleep 0.1; done", stopTimeout=20))
+    deaf = rig.run("deaf", rig.container(
+        command="trap '' TERM; while :; do sleep 0.1; done", stopTimeout=1))
+    for arn in polite, deaf:
+        rig.mock.wait_report(arn, "RUNNING")
+        rig.stop_task(arn)
+    equal(rig.mock.wait_report(polite, "STOPPED")["containers"][0]["exitCode"], 3)
+    equal(rig.mock.wait_report(deaf, "STOPPED")["containers"][0]["exitCode"], 137)
+
+
+def essential_and_not():
+    arn = rig.run("crew", rig.container("main", "while [ ! -e /out/end ]; do sleep 0.1; done; exit 4",
+                                        mountPoints=[rig.OUT_MOUNT]),
+                  rig.container("helper", "trap 'exit 0' TERM; while :; do sleep 0.1; done",
+                                essential=False),
+                  rig.container("short", "sleep 1; exit 9", essential=False),
+                  volumes=[rig.out_volume()])
+    rig.mock.wait_report(arn, "RUNNING")
+    equal(rig.wait_said(arn, "short", "STOPPED")["exitCode"], 9)
+    equal([r["status"] for r in rig.mock.reports(arn) for c in r["containers"]
+           if c["containerName"] == "short" and c["status"] == "STOPPED"], ["RUNNING"])
+    open(rig.out + "/end", "w").close()
+    end = rig.mock.wait_report(arn, "STOPPED")
+    equal({c["containerName"]: c["exitCode"] for c in end["containers"]}, {"main": 4, "helper": 0})
+
+
+def links_and_volumes():
+    rig.docker("volume", "create", "kept")
+    arn = rig.run(
+        "linked",
+        rig.container("db", "echo data > /own/f; echo shared > /kept/f; echo task > /task/f;"
+                      " mkdir /tmp/w; cp /own/f /tmp/w/; exec httpd -f -p 80 -h /tmp/w", stopTimeout=1,
+                      mountPoints=[{"sourceVolume": "own", "containerPath": "/own"},
+                                   {"sourceVolume": "kept", "containerPath": "/kept"},
+                                   {"sourceVolume": "task", "containerPath": "/task"}]),
+        rig.container("app", "while ! wget -qO- http://store/f > /out/linked; do sleep 0.1; done;"
+                      " cat /task/f /own/f >> /out/linked; touch /ro/x || echo read-only >> /out/linked",
+                      links=["db:store"], volumesFrom=[{"sourceContainer": "db", "readOnly": True}],
+                      mountPoints=[rig.OUT_MOUNT, {"sourceVolume": "out", "containerPath": "/ro",
+                                                   "readOnly": True}]),
+        volumes=[rig.out_volume(), {"name": "own", "type": "host", "host": {}},
+                 {"name": "kept", "type": "docker",
+                  "dockerVolumeConfiguration": {"scope": "shared", "autoprovision": False}},
+                 {"name": "task", "type": "docker",
+                  "dockerVolumeConfiguration": {"scope": "task", "driver": "local",
+                                                "labels": {"a": "b"}}}])
+    rig.mock.wait_report(arn, "STOPPED")
+    equal(rig.written("linked"), "data\ntask\ndata\nread-only\n")
+    missing = rig.run("novolume", rig.container(mountPoints=[{"sourceVolume": "v", "containerPath": "/v"}]),
+                      volumes=[{"name": "v", "type": "docker",
+                                "dockerVolumeConfiguration": {"scope": "shared"}}])
+    reason = rig.mock.wait_report(missing, "STOPPED")["containers"][0]["reason"]
+    check(reason.startswith("CannotCreateContainerError: "), reason)
+
+
+def ordered():
+    log = lambda name, rest="": "echo %s >> /out/order; %s" % (name, rest)
+    on = lambda name, condition: [{"containerName": name, "condition": condition}]
+    mine = lambda name, command, **more: rig.container(
+        name, command, mountPoints=[rig.OUT_MOUNT], stopTimeout=1, **more)
+    health = {"config": '{"Healthcheck": {"Test": ["CMD", "test", "-e", "/tmp/well"],'
+                        ' "Interval": 1000000000, "Timeout": 1000000000, "Retries": 9}}'}
+    arn = rig.run(
+        "ordered",
+        mine("last", log("last", "sleep 1000"), dependsOn=on("well", "HEALTHY")),
+        mine("well", log("well", "sleep 1; touch /tmp/well; sleep 1000"), healthCheckType="docker",
+             dockerConfig=health, dependsOn=on("good", "SUCCESS")),
+        mine("good", log("good", "exit 0"), essential=False, dependsOn=on("any", "COMPLETE")),
+        mine("any", log("any", "sleep 0.5; exit 5"), essential=False, dependsOn=on("first", "START")),
+        mine("first", log("first", "sleep 1000")), volumes=[rig.out_volume()])
+    rig.mock.wait_report(arn, "RUNNING", 30)
+    rig.mock.wait("the last", lambda: rig.written("order").count("\n") == 5)
+    equal(rig.written("order").split(), ["first", "any", "good", "well", "last"])
+    rig.mock.wait("health", lambda: [m for m in rig.mock.said("tcs", "PublishHealthRequest")
+                                     if m["tasks"][0]["containers"][0]["healthStatus"] == "HEALTHY"])
+    rig.stop_task(arn)
+    rig.mock.wait_report(arn, "STOPPED", 40)
+    ends = {c["containerName"]: c for r in rig.mock.reports(arn) for c in r["containers"]
+            if c["status"] == "STOPPED"}
+    finished = {n: rig.inspect(c["runtimeId"])["State"]["FinishedAt"] for n, c in ends.items()}
+    check(finished["last"] < finished["well"], "dependants stop first: %r" % finished)
+
+
+def unmet_dependencies():
+    fails = rig.run("unmet", rig.container("a", "exit 1", essential=False),
+                    rig.container("b", dependsOn=[{"containerName": "a", "condition": "SUCCESS"}]))
+    rig.mock.wait_report(fails, "STOPPED")
+    b = rig.said_of(fails, "b", "STOPPED")
+    equal((b["exitCode"], b.get("runtimeId")), (143, None))
+    slow = rig.run("slow", rig.container("a", startTimeout=1, essential=False, stopTimeout=1),
+                   rig.container("b", dependsOn=[{"containerName": "a", "condition": "COMPLETE"}]))
+    rig.mock.wait_report(slow, "STOPPED")
+    equal(rig.said_of(slow, "b", "STOPPED")["exitCode"], 143)
+    circle = rig.run("circle",
+                     rig.container("a", dependsOn=[{"containerName": "b", "condition": "START"}]),
+                     rig.container("b", dependsOn=[{"containerName": "a", "condition": "START"}]))
+    reason = rig.mock.wait_report(circle, "STOPPED")["reason"]
+    equal(reason, "Task dependencies cannot be resolved, taskArn: " + circle)
+    equal(rig.containers(circle), [])
+
+
+def out_of_memory():
+    arn = rig.run("oom", rig.container(
+        command="exec dd if=/dev/zero of=/dev/null bs=64M count=4", memory=8))
+    entry = rig.mock.wait_report(arn, "STOPPED")["containers"][0]
+    equal(entry["exitCode"], 137)
+    check(entry["reason"].startswith("OutOfMemoryError: "), entry["reason"])
+
+
+def no_such_image():
+    image = "127.0.0.1:%d/absent:1" % rig.registry_port
+    arn = rig.run("absent", rig.container(image=image))
+    report = rig.mock.wait_report(arn, "STOPPED")
+    entry = report["containers"][0]
+    check(entry["reason"].startswith("CannotPullContainerError: "), entry["reason"])
+    check("runtimeId" not in entry and "exitCode" not in entry, "it never was")
+    check("pullStoppedAt" in report, "the pull's times are told")
+
+
+def refuses_nonsense():
+    bad = rig.task("bad", rig.container(memory="128"))
+    rig.mock.payload("nonsense", bad, rig.task("good", rig.container(command="exit 0")))
+    report = rig.mock.wait_report(TASK + "bad", "STOPPED")
+    check(report["reason"].startswith("UnrecogniedTaskError: Error loading task - "), report["reason"])
+    equal(report["containers"], [])
+    rig.mock.wait_report(TASK + "good", "STOPPED")
+    check(not [m for m in rig.mock.said("acs", "AckRequest") if m["messageId"] == "nonsense"],
+          "a payload with a bad task is not acknowledged")
+    rig.mock.payload("unknown", {"arn": TASK + "never-seen", "desiredStatus": "STOPPED"})
+    rig.mock.wait_ack("unknown")
+    report = rig.mock.wait_report(TASK + "never-seen", "STOPPED")
+    check(report["reason"].startswith("TaskStateError: "), report["reason"])
+    rig.mock.send("NoSuchMessage", {"a": 1})
+    rig.mock.channel().frame(1, b"{")
+    rig.mock.payload("empty")
+    rig.mock.wait_ack("empty")
+
+
+def manifest():
+    arn = rig.run("stray", rig.container(stopTimeout=1))
+    kept = rig.run("kept", rig.container(stopTimeout=1))
+    for a in arn, kept:
+        rig.mock.wait_report(a, "RUNNING")
+    listed = [{"taskArn": kept, "taskClusterArn": "c", "desiredStatus": "RUNNING"}]
+    for timeline, id_ in (5, "man-1"), (5, "man-2"):
+        rig.mock.send("TaskManifestMessage", {"messageId": id_, "clusterArn": "c", "generatedAt": 1,
+                                              "timeline": timeline, "tasks": listed})
+    rig.mock.wait_ack("man-1")
+    asked = rig.mock.wait("candidates", lambda: rig.mock.said("acs", "TaskStopVerificationMessage"))[0]
+    equal([c["taskArn"] for c in asked["stopCandidates"]], [arn])
+    rig.mock.send("TaskStopVerificationAck", {"messageId": "man-1", "generatedAt": 1,
+                                              "stopTasks": asked["stopCandidates"]})
+    equal(rig.mock.wait_report(arn, "STOPPED")["containers"][0]["exitCode"], 137)
+    check(not [m for m in rig.mock.said("acs", "AckRequest") if m["messageId"] == "man-2"],
+          "an old timeline is not answered")
+    equal([r["status"] for r in rig.mock.reports(kept)], ["RUNNING"])
+    rig.stop_task(kept)
+
+
+def reports_until_accepted():
+    rig.mock.refuse["SubmitTaskStateChange"] = [(500, "ServerException", "x"),
+                                                (400, "ClientException", "y")]
+    arn = rig.run("stubborn", rig.container(command="exit 0"))
+    rig.mock.wait_report(arn, "STOPPED")
+    equal(rig.mock.refuse["SubmitTaskStateChange"], [])
+    rig.mock.refuse["SubmitTaskStateChange"] = [(400, "InvalidParameterException", "no such task")]
+    dropped = rig.run("dropped", rig.container(command="exit 0"))
+    rig.mock.wait("the refusal", lambda: not rig.mock.refuse["SubmitTaskStateChange"])
+    later = rig.run("later", rig.container(command="exit 0"))
+    rig.mock.wait_report(later, "STOPPED")
+    check(len(rig.mock.reports(dropped)) <= 1, "a report that is refused for good is not sent again")
+
+
+def channel_comes_back():
+    before = len([k for k, _ in rig.mock.opened if k == "acs"])
+    rig.mock.channel().close(1000)
+    rig.mock.wait("another channel", lambda: len([k for k, _ in rig.mock.opened if k == "acs"]) > before)
+    equal(rig.mock.channel().query["sendCredentials"], "false")
+    rig.mock.refuse_upgrade = [("acs", 400, {"InvalidClusterException": "x"})] * 2
+    rig.mock.channel().drop()
+    rig.mock.wait("two refusals", lambda: len([1 for k, _ in rig.mock.opened if k == "acs refused"]) == 2)
+    arn = rig.run("after", rig.container(command="exit 0"))
+    rig.mock.wait_report(arn, "STOPPED")
+    rig.mock.channel().frame(9, b"are you there")
+    rig.mock.wait("pong", lambda: ("acs", "pong", b"are you there") in rig.mock.messages)
+    big = "x" * 80000
+    rig.mock.send("HeartbeatMessage", {"healthy": True, "messageId": big})
+    rig.mock.wait("a long answer", lambda: {"messageId": big} in rig.mock.said("acs", "HeartbeatAckRequest"))
+
+
+def telemetry():
+    arn = rig.run("measured", rig.container(command="while :; do :; done", stopTimeout=1))
+    rig.mock.wait_report(arn, "RUNNING")
+
+    def measured():
+        for m in rig.mock.said("tcs", "PublishMetricsRequest"):
+            for t in m.get("taskMetrics", []):
+                if t["taskArn"] == arn and t["containerMetrics"][0]["cpuStatsSet"]["max"] > 5:
+                    return t["containerMetrics"][0]
+    metric = rig.mock.wait("cpu use", measured)
+    check(metric["cpuStatsSet"]["max"] <= 100, "percent of the whole machine")
+    check("memoryStatsSet" in metric and metric["networkStatsSet"]["rxBytes"]["sampleCount"] == 1, metric)
+    rig.stop_task(arn)
+    rig.mock.wait("the runtime's state", lambda: [
+        m for m in rig.mock.said("tcs", "PublishInstanceStatusRequest")
+        if m["statuses"][0]["status"] == "OK"])
+    check(any(m["metadata"].get("idle") for m in rig.mock.said("tcs", "PublishMetricsRequest")),
+          "an idle machine says so")
+
+
+def survives_kill():
+    lives = rig.run("lives", rig.container(command="echo run >> /out/lives; sleep 1000", stopTimeout=1,
+                                           mountPoints=[rig.OUT_MOUNT]), volumes=[rig.out_volume()])
+    dies = rig.run("dies", rig.container(command="while [ ! -e /out/die ]; do sleep 0.05; done; exit 6",
+                                         mountPoints=[rig.OUT_MOUNT]), volumes=[rig.out_volume()])
+    removed = rig.run("removed", rig.container())
+    for arn in lives, dies, removed:
+        rig.mock.wait_report(arn, "RUNNING")
+    ids = rig.containers(lives)
+    for id_ in "lives", "dies", "removed":
+        rig.mock.wait("its record", lambda: rig.saved(id_)["reported"] == 1)
+    rig.kill_agent()
+    open(rig.out + "/die", "w").close()
+    rig.docker("wait", rig.containers(dies)[0])
+    rig.docker("rm", "-f", rig.containers(removed)[0])
+    before = len(rig.mock.reports(lives))
+    rig.start_agent()
+    equal(rig.mock.wait_report(dies, "STOPPED")["containers"][0]["exitCode"], 6)
+    gone = rig.mock.wait_report(removed, "STOPPED")["containers"][0]
+    check(gone["reason"].startswith("ContainerVanishedError: "), gone["reason"])
+    arns = [r.get("containerInstanceArn") for r in rig.mock.called("RegisterContainerInstance")]
+    check(arns[-1] and arns[-1] == rig.mock.called("DiscoverPollEndpoint")[-1]["containerInstance"],
+          "it registers again as what it was")
+    rig.mock.channel("acs")
+    equal(len(rig.mock.reports(lives)), before)
+    equal(rig.containers(lives), ids)
+    rig.mock.payload("again", rig.task("lives", rig.container()))
+    rig.mock.wait_ack("again")
+    rig.stop_task(lives)
+    equal(rig.mock.wait_report(lives, "STOPPED")["containers"][0]["exitCode"], 137)
+    equal(rig.written("lives"), "run\n")
+
+
+def survives_docker(command):
+    def case():
+        arn = rig.run("docker-" + command, rig.container(stopTimeout=1))
+        rig.mock.wait_report(arn, "RUNNING")
+        rig.dockerd("kill" if command == "kill" else "quit")
+        later = rig.run("during-" + command, rig.container(command="sleep 1; exit 8"))
+        rig.dockerd("restart")
+        end = rig.mock.wait_report(arn, "STOPPED", 40)["containers"][0]
+        check("exitCode" in end, end)
+        equal(rig.mock.wait_report(later, "STOPPED", 40)["containers"][0]["exitCode"], 8)
+        equal(len(rig.containers(later)), 1)
+    return case
+
+
+def removed_behind_its_back():
+    arn = rig.run("vanish", rig.container())
+    rig.mock.wait_report(arn, "RUNNING")
+    rig.docker("rm", "-f", rig.containers(arn)[0])
+    equal(rig.mock.wait_report(arn, "STOPPED")["containers"][0]["exitCode"], 137)
+
+
+def cached_image_without_registry():
+    rig.registry.kill()
+    rig.registry.wait()
+    arn = rig.run("cached", rig.container(command="exit 0"))
+    entry = rig.mock.wait_report(arn, "STOPPED", 40)["containers"][0]
+    equal(entry["exitCode"], 0)
+    check(entry["reason"].startswith("CannotPullContainerError: "), entry["reason"])
+
+
+def cleans_up():
+    rig.kill_agent(signal.SIGTERM)
+    equal(rig.agent.returncode, 0)
+    rig.start_agent(BERTH_CLEANUP_WAIT="1s", BERTH_PULL_BEHAVIOR="prefer-cached")
+    arn = rig.run("brief", rig.container(command="echo > /v/f",
+                                         mountPoints=[{"sourceVolume": "v", "containerPath": "/v"}]),
+                  volumes=[{"name": "v", "host": {}}])
+    rig.mock.wait_report(arn, "STOPPED")
+    rig.mock.wait("clean-up of all", lambda: not os.path.exists(rig.dir + "/data/tasks/brief.json")
+                  and not os.listdir(rig.dir + "/data/tasks"), 30)
+    equal(rig.docker("ps", "-aq", "--filter", "label=com.amazonaws.ecs.task-arn"), "")
+    equal(rig.docker("volume", "ls", "-q"), "kept")
+
+
+def small():
+    time.sleep(3)  # its workers go after being idle for 2 s
+    print("# resident memory: %d KiB" % rig.memory_kib())
+    check("san" in os.environ.get("BUILD", "") or rig.memory_kib() < 10 * 1024,
+          "%d KiB" % rig.memory_kib())
+    check(rig.mock.bad_signatures == [], rig.mock.bad_signatures)
+
+
+CASES = [
+    ("it registers, makes the default cluster, opens its channels", registers),
+    ("a task runs and its exit code is reported", runs_one),
+    ("containers are made as the task says", builds_as_asked),
+    ("ports are published, reported, and refused when taken", serves_ports),
+    ("stopping asks first and kills after the timeout", stops),
+    ("an essential exit stops the task, another is reported in time", essential_and_not),
+    ("links, shared and read-only volumes work", links_and_volumes),
+    ("containers start and stop in the order of their dependencies", ordered),
+    ("dependencies that cannot be met stop the task", unmet_dependencies),
+    ("a container out of memory says so", out_of_memory),
+    ("an image that is not there says so", no_such_image),
+    ("tasks that make no sense are reported, others go on", refuses_nonsense),
+    ("a manifest stops strays, once confirmed", manifest),
+    ("reports are sent until they are accepted", reports_until_accepted),
+    ("a channel that ends is opened again", channel_comes_back),
+    ("metrics, health and the runtime's state are told", telemetry),
+    ("a container removed by another is reported", removed_behind_its_back),
+    ("kill -9 of the agent loses and doubles nothing", survives_kill),
+    ("a restart of Docker is survived", survives_docker("restart")),
+    ("a crash of Docker is survived", survives_docker("kill")),
+    ("without its registry an image that is here will do", cached_image_without_registry),
+    ("stopped tasks are cleaned up with their volumes", cleans_up),
+    ("it is small, and every request was signed right", small),
+]
+
+try:
+    rig.start()
+    only = sys.argv[1:]
+    for claim, function in CASES:
+        if not only or claim == CASES[0][0] or any(word in claim for word in only):
+            tap.case(claim, function, rig.log_tail)
+finally:
+    rig.stop()
+sys.exit(tap.end())
