@@ -212,6 +212,17 @@ gboolean hosts_desire(DbTx *tx, const char *id, const char *desired, GError **er
            db_wake(tx, "host", id, error);
 }
 
+char *hosts_instances(DbTx *tx, const char *id, GError **error)
+{
+    g_autoptr(PGresult) res =
+        db_query(tx, error,
+                 "SELECT coalesce(string_agg(instance_id, ', ' ORDER BY instance_id), '')"
+                 " FROM instances WHERE host_id = $1 AND terminated_at IS NULL",
+                 DB_ARGS(id));
+
+    return res ? g_strdup(db_text(res, 0, 0)) : NULL;
+}
+
 gboolean hosts_record_seen(DbTx *tx, const char *id, gint64 generation, const HostSeen *seen,
                            GError **error)
 {

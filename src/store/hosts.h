@@ -32,6 +32,9 @@ char *hosts_insert(DbTx *tx, const char *id, const char *zone_name, const char *
 /* "active", "draining", "removed"; raises check_generation and wakes its step. */
 gboolean hosts_desire(DbTx *tx, const char *id, const char *desired, GError **error);
 
+/* Ids of the instances on it that have not ended, joined by ", "; "" for none. Caller frees. */
+char *hosts_instances(DbTx *tx, const char *id, GError **error);
+
 /* reconcile: what a check found; generation is the check_generation it read. Memory is MiB. A
  * NULL or 0 in hostname, vcpus, memory_mib, architecture, accelerator leaves what was known. */
 typedef struct {
