@@ -141,13 +141,14 @@ static void show_call(Cli *cli, const char *service, const char *action, const j
 {
     g_autofree char *line = NULL;
 
-    if (!cli_flag(cli, "explain") && !g_getenv("BERTH_EXPLAIN"))
+    if (cli->hushed || (!cli_flag(cli, "explain") && !g_getenv("BERTH_EXPLAIN")))
         return;
     line = explain_aws(service, action, params);
     if (line)
         ui_note("%s$ %s%s", ui_dim(), line, ui_plain());
-    else
-        ui_note("%s$ berth's own: %s%s", ui_dim(), action, ui_plain());
+    else if (cli_flag(cli, "explain"))
+        ui_note("%s(%s is Berth's own: no stock command makes this call)%s", ui_dim(), action,
+                ui_plain());
 }
 
 json_t *client_call(Cli *cli, const char *service_name, const char *action, json_t *params,

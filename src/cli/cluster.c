@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define DEFAULT_CLUSTER "default"
-#define DESCRIBE_MOST   100 /* DescribeServices: 10 */
+#define DESCRIBE_MOST   100
 
 const char *cluster_name(const Cli *cli)
 {

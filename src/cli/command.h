@@ -46,6 +46,7 @@ struct Cli {
     GHashTable *options;  /* name -> GPtrArray of char * */
     Config *config;       /* once cli_config was called */
     Client *client;       /* once client_get was called */
+    gboolean hushed;      /* calls are not explained: a wait repeats them */
     int status;           /* exit code of a command that ran but has more to say than 0 or 1 */
 };
 

@@ -143,16 +143,14 @@ static char *digest_of(const char *folder, GError **error)
 static gboolean run_recipe(const char *recipe, const char *folder, GError **error)
 {
     g_autofree char *script = install_share("images/build.sh", error);
-    g_autofree char *agent = script ? install_program("berth-agent.tar", NULL) : NULL;
+    g_autofree char *agent = script ? install_share("berth-agent.tar", error) : NULL;
     int status = 0;
 
     if (!script)
         return FALSE;
     if (!agent)
-        agent = install_share("berth-agent.tar", NULL);
-    if (!agent)
-        return fail(error, COMMAND, "there is no container image of the agent (berth-agent.tar); "
-                    "\"make\" builds it");
+        return fail_prefix(error, "the agent's container image, which \"make container-images\" "
+                                  "builds");
     const char *const argv[] = { script, "--agent", agent, recipe, folder, NULL };
     if (!process_run_here(argv, &status, error))
         return FALSE;
@@ -171,6 +169,8 @@ static gboolean run_image_build(Cli *cli, GError **error)
         return fail(error, COMMAND, "making a file system with its owners needs root: sudo berth "
                     "image build %s", recipe);
     g_autofree char *folder = g_build_filename(config->state_dir, "builds", recipe, NULL);
+    g_autofree char *cache = g_strconcat(config->root, "/var/cache/berth/images", NULL);
+    g_setenv("BERTH_IMAGE_CACHE", cache, FALSE);
     if (!run_recipe(recipe, folder, error))
         return FALSE;
     g_autofree char *digest = digest_of(folder, error);

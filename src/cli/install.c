@@ -90,7 +90,7 @@ char *install_program(const char *name, GError **error)
 
 char *install_share(const char *path, GError **error)
 {
-    static const char *const places[] = { "..", "../share/berth" };
+    static const char *const places[] = { "..", ".", "../share/berth" };
     g_autofree char *own = own_folder();
 
     for (gsize i = 0; i < G_N_ELEMENTS(places) && own; i++) {
@@ -99,7 +99,7 @@ char *install_share(const char *path, GError **error)
             return g_canonicalize_filename(full, "/");
     }
     return fail_null(error, NOT_FOUND,
-                     "\"%s\" is neither in the source tree nor below share/berth of this program",
+                     "\"%s\" is neither in the source tree, beside this program, nor below share/berth",
                      path);
 }
 

@@ -10,6 +10,7 @@
 
 #define WIDTH_MAX  80
 #define NAME_WIDTH 26
+#define SHORT_ID   12
 
 static const char *escape(const char *sequence)
 {
@@ -62,10 +63,16 @@ void ui_print(const char *format, ...)
     va_end(args);
 }
 
+/* The step that runs; what is said meanwhile stands above its line. */
+static const char *step_name;
+static gint64 step_began_ms;
+
 void ui_note(const char *format, ...)
 {
     va_list args;
 
+    if (step_name && *escape("x"))
+        fprintf(stderr, "\r\033[K");
     va_start(args, format);
     line_out(stderr, format, args);
     va_end(args);
@@ -144,7 +151,7 @@ char *ui_cell(const json_t *row, const char *path, ColumnForm form)
     if (!json_is_string(value) || !*json_string_value(value))
         return g_strdup("-");
     if (form == FORM_TAIL || form == FORM_SHORT)
-        return tail_of(json_string_value(value), form == FORM_SHORT ? 12 : 4096);
+        return tail_of(json_string_value(value), form == FORM_SHORT ? SHORT_ID : 4096);
     return g_strdup(json_string_value(value));
 }
 
@@ -228,9 +235,6 @@ void ui_table(const Column *columns, const json_t *rows, gboolean json)
 }
 
 /* -- steps */
-static const char *step_name;
-static gint64 step_began_ms;
-
 void ui_step(const char *name)
 {
     step_name = name;
@@ -243,7 +247,7 @@ void ui_step_progress(const char *format, ...)
 {
     va_list args;
 
-    if (!*escape("x"))
+    if (!*escape("x") || !step_name)
         return;
     va_start(args, format);
     g_autofree char *text = g_strdup_vprintf(format, args);
@@ -257,6 +261,7 @@ static void step_end(const char *colour, const char *text)
 
     fprintf(stderr, "%s  %-*s%s%-*s%s %5.1f s\n", *escape("x") ? "\r\033[K" : "", NAME_WIDTH,
             step_name, colour, 42, text, *colour ? ui_plain() : "", seconds);
+    step_name = NULL;
 }
 
 void ui_step_done(const char *format, ...)
@@ -271,5 +276,6 @@ void ui_step_done(const char *format, ...)
 
 void ui_step_failed(void)
 {
-    step_end(ui_red(), "failed");
+    if (step_name)
+        step_end(ui_red(), "failed");
 }

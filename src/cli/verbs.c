@@ -157,11 +157,12 @@ gboolean verb_wait(Cli *cli, const char *what, gint64 timeout_s, VerbLook look, 
     gboolean done = FALSE;
 
     ui_step(what);
-    for (;;) {
+    for (;; cli->hushed = TRUE) {
         if (!look(cli, data, &done, error))
             break;
         if (done) {
             ui_step_done("done");
+            cli->hushed = FALSE;
             return TRUE;
         }
         if (clock_mono_ms() >= until) {
@@ -171,5 +172,6 @@ gboolean verb_wait(Cli *cli, const char *what, gint64 timeout_s, VerbLook look, 
         poll(NULL, 0, LOOK_MS);
     }
     ui_step_failed();
+    cli->hushed = FALSE;
     return FALSE;
 }

@@ -1,0 +1,4 @@
+# demo: the whole journey on this machine, from nothing
+.PHONY: demo
+demo:
+	$(Q)provisioning/demo.sh
