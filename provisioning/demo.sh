@@ -85,9 +85,10 @@ image=$("$berth" registry push "$build/web.tar" web:1)
 say "$image"
 
 phase "key pair, and two instances in two zones"
-[[ -n $(BERTH_EXPLAIN='' "$berth" key list | grep "^$key ") ]] || "$berth" key create "$key"
+"$berth" key list 2>/dev/null | grep -q "^$key " || "$berth" key create "$key"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+# shellcheck disable=SC2016
 printf '#!/bin/sh\necho "user data ran on $(hostname)" >/var/tmp/user-data\n' >"$work/user-data"
 zones=$("$berth" zone list | awk 'NR > 1 && NR < 4 { print $1 }')
 number=0

@@ -139,9 +139,10 @@ static json_t *fail_answer(const Service *service, const HttpResponse *answer, G
 
 static void show_call(Cli *cli, const char *service, const char *action, const json_t *params)
 {
+    const char *always = g_getenv("BERTH_EXPLAIN");
     g_autofree char *line = NULL;
 
-    if (cli->hushed || (!cli_flag(cli, "explain") && !g_getenv("BERTH_EXPLAIN")))
+    if (cli->hushed || (!cli_flag(cli, "explain") && !(always && *always)))
         return;
     line = explain_aws(service, action, params);
     if (line)
