@@ -51,6 +51,8 @@ name=$1 out=$2 recipe=$here/$1
 # shellcheck source=/dev/null
 . "$here/lib/disk.sh"
 # shellcheck source=/dev/null
+. "$here/lib/docker.sh"
+# shellcheck source=/dev/null
 . "$recipe/recipe.sh"
 
 inputs() {

@@ -4,6 +4,7 @@ WEB_ARCHIVE   := $(BUILD)/web.tar
 IMAGE_DIR     := $(BUILD)/images/ecs-optimized
 
 .PHONY: container-images machine-image
+all: container-images
 container-images: $(AGENT_ARCHIVE) $(WEB_ARCHIVE)
 
 $(AGENT_ARCHIVE): $(BUILD)/berth-agent images/agent-image.sh images/container-archive.sh

@@ -51,10 +51,10 @@ recipe_configure() {
         berth-agent.service 2>/dev/null
     systemctl --quiet --root="$root" disable systemd-networkd-wait-online.service 2>/dev/null
     # Docker runs it forty times at its start; the older interface to the kernel is the quicker.
-    ln -sf /usr/sbin/iptables-legacy "$root/etc/alternatives/iptables"
-    ln -sf /usr/sbin/ip6tables-legacy "$root/etc/alternatives/ip6tables"
+    chroot "$root" update-alternatives --quiet --set iptables /usr/sbin/iptables-legacy
+    chroot "$root" update-alternatives --quiet --set ip6tables /usr/sbin/ip6tables-legacy
     if [[ -n $agent ]]; then
-        install -D -m 644 "$agent" "$root/usr/share/berth/berth-agent.tar"
+        docker_preload "$root" "$agent"
     fi
     recipe_clean "$root"
 }
@@ -107,6 +107,8 @@ recipe_boot() {
     find "$ramdisk" -print0 | xargs -0 touch --date="@$SOURCE_DATE_EPOCH"
     (cd "$ramdisk" && find . | sort | cpio --quiet -o -H newc -R 0:0 --reproducible) >"$to/initrd"
     mv "$kernel" "$to/vmlinuz"
+    # The disk's digest stands for the whole image: let it depend on what lies beside it.
+    (cd "$to" && sha256sum vmlinuz initrd "$recipe/cmdline" | sed 's|/.*/||') >"$root/usr/lib/berth/boot"
     rm -rf "$root"/boot/* "$root"/vmlinuz* "$root"/initrd.img*
 }
 
