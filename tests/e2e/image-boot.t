@@ -111,6 +111,7 @@ guest() {
 has_key() { [[ $(<"$work/hostkey") == "ssh-ed25519 AAAA"*$'\n'* || $(wc -l <"$work/hostkey") -gt 0 ]]; }
 login() { guest true 2>"$work/ssh.log"; }
 banner() { timeout 2 bash -c "exec 3<>/dev/tcp/127.0.0.1/$ssh_port; read -r -t 1 line <&3; [[ \$line == SSH-2.0-* ]]" 2>/dev/null; }
+agent_seen() { guest "sudo docker events --since 60s --until 0s --filter container=berth-agent --filter event=start" | grep -q 'container start'; }
 page() { curl -sf --max-time 2 "http://127.0.0.1:$web_port/" >"$work/page"; }
 
 start_guest
@@ -141,12 +142,29 @@ check "the page comes from the container" grep -q '^zone:  *home-1a$' "$work/pag
 check "its memory limit holds in the kernel" test "$(guest docker exec web cat /sys/fs/cgroup/memory.max)" = 67108864
 check "a container stops at once on request" timeout 8 ssh -F none -o BatchMode=yes -o UserKnownHostsFile="$work/known" -i "$work/key" -p "$ssh_port" admin@127.0.0.1 docker stop web
 stamp "container"
+if [[ -n $(field agent_sha256) ]]; then
+    check "the agent's image is in Docker from the start" guest docker run --rm berth-agent --version
+    guest "sudo install -m 600 /dev/stdin /etc/berth/agent.conf && sudo systemctl start berth-agent" <<'END'
+BERTH_ENDPOINT=https://127.0.0.1:1
+BERTH_REGION=home-1
+BERTH_CLUSTER=default
+BERTH_CA=/etc/berth/ca.pem
+BERTH_INSTANCE_ID=i-0123456789abcdef0
+AWS_ACCESS_KEY_ID=ASIAEXAMPLE
+AWS_SECRET_ACCESS_KEY=secret
+AWS_SESSION_TOKEN=token
+END
+    check "its unit starts it once it is configured" within 20 agent_seen
+    stamp "agent"
+fi
 check "user data ran" guest sudo test -e /root/user-data-ran
 check "its output is on the console" grep -q 'user data says ip-172-31-0-9' "$work/console"
 check "its end is on the console" grep -q 'user data ended with status 0' "$work/console"
 check "name servers come from the lease" guest grep -qx "'nameserver 10.0.2.3'" /etc/resolv.conf
-check "no unit failed" test -z "$(guest sudo systemctl --failed --plain --no-legend)"
-guest sudo systemctl --failed --plain --no-legend | sed 's/^/# /'
+failed=$(guest "sudo systemctl --failed --plain --no-legend" | grep -v berth-agent)
+check "no unit failed" test -z "$failed"
+[[ -z $failed ]] || sed 's/^/# /' <<<"$failed"
+check "no unit was dropped from the boot" bash -c "! grep -q 'ordering cycle' <<<'$(guest sudo journalctl --boot --grep "'ordering cycle'" --quiet --no-pager)'"
 check "the root file system has its full size" guest "test \$(df --output=size -m / | tail -n 1) -gt 7500"
 guest free -m | sed 's/^/# /'
 
