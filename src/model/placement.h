@@ -87,9 +87,10 @@ gboolean placement_explain(const PlacementCluster *cluster, const PlacementReque
 /* The rules the instance fails, as bits 1 << rule; 0: it fits. */
 gboolean placement_failing(const PlacementCluster *cluster, const PlacementRequest *request,
                            guint index, guint *ret_rules, GError **error);
-/* Whether the instance may ever run such a task: everything but room. For daemons. */
-gboolean placement_eligible(const PlacementCluster *cluster, const PlacementRequest *request,
-                            guint index, gboolean *ret_eligible, GError **error);
+/* Indices (guint) of the instances that fail none of these rules (bits 1 << rule). NULL with
+ * INVALID_PARAMETER. */
+GArray *placement_select(const PlacementCluster *cluster, const PlacementRequest *request,
+                         guint rules, GError **error);
 /* "RESOURCE:CPU", "AGENT": the reason in failures of RunTask; static. */
 const char *placement_rule_reason(PlacementRule rule);
 /* What service events say of the closest instance ("has insufficient CPU units available"); static. */

@@ -101,15 +101,18 @@ gboolean placement_failing(const PlacementCluster *cluster, const PlacementReque
     return TRUE;
 }
 
-gboolean placement_eligible(const PlacementCluster *cluster, const PlacementRequest *request,
-                            guint index, gboolean *ret_eligible, GError **error)
+GArray *placement_select(const PlacementCluster *cluster, const PlacementRequest *request,
+                         guint wanted, GError **error)
 {
     g_auto(PlacementCheck) check = { 0 };
 
     if (!placement_check_init(&check, cluster, request, error))
-        return FALSE;
-    *ret_eligible = (placement_check_fixed(&check, index) & ~(1u << RULE_AGENT)) == 0;
-    return TRUE;
+        return NULL;
+    GArray *selected = g_array_new(FALSE, FALSE, sizeof(guint));
+    for (guint i = 0; i < placement_cluster_size(cluster); i++)
+        if ((all_failing(&check, i) & wanted) == 0)
+            g_array_append_val(selected, i);
+    return selected;
 }
 
 static const char *first_missing(GHashTable *attributes, const json_t *required)

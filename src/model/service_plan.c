@@ -211,7 +211,7 @@ static void plan_outcome(const PlanFacts *f, const Tally *t, Plan *plan)
     gboolean quiet = plan->start == 0 && plan->stops->len == 0 && plan->start_on->len == 0;
 
     plan->steady = quiet && t->keep == t->target && t->live == t->keep && t->healthy == t->keep;
-    plan->stuck = quiet && !plan->steady && t->moving == 0 && plan->rollout != ROLLOUT_FAILED &&
+    plan->stuck = quiet && !f->daemon && !plan->steady && t->moving == 0 && plan->rollout != ROLLOUT_FAILED &&
                   plan->next_start_us <= f->now_us;
     if (!plan->steady)
         return;

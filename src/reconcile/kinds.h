@@ -13,5 +13,12 @@ StepResult image_step(World *world, const char *image_id, gint64 *ret_again_ms, 
 StepResult base_step(World *world, const char *id, gint64 *ret_again_ms, GError **error);
 StepResult instance_step(World *world, const char *instance_id, gint64 *ret_again_ms,
                          GError **error);
+/* ECS: ids are the numbers of the rows ("17"). */
+StepResult service_step(World *world, const char *service_id, gint64 *ret_again_ms, GError **error);
+StepResult cluster_step(World *world, const char *cluster_id, gint64 *ret_again_ms, GError **error);
+StepResult container_instance_step(World *world, const char *ci_id, gint64 *ret_again_ms,
+                                   GError **error);
+/* id is "tasks": old stopped tasks, events of services gone. */
+StepResult history_step(World *world, const char *id, gint64 *ret_again_ms, GError **error);
 StepResult bootstrap_step(World *world, const char *instance_id, gint64 *ret_again_ms,
                           GError **error);

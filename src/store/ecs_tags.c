@@ -56,3 +56,13 @@ json_t *ecs_tags_of(DbTx *tx, const char *account_id, const char *const *arns, g
     }
     return found;
 }
+
+gboolean ecs_tags_copy(DbTx *tx, const char *account_id, const char *from, const char *type,
+                       const char *const *arns, gsize count, GError **error)
+{
+    return db_exec(tx, error,
+        "INSERT INTO tags (account_id, resource_id, resource_type, key, value)"
+        " SELECT $1, arn, $3, key, value FROM tags, unnest($4::text[]) arn"
+        " WHERE account_id = $1 AND resource_id = $2 ON CONFLICT (resource_id, key) DO NOTHING",
+        DB_ARGS(account_id, from, type, db_text_array(tx, arns, (gssize)count)), NULL);
+}

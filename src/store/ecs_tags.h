@@ -20,3 +20,6 @@ gboolean ecs_tags_clear(DbTx *tx, const char *account_id, const char *arn, GErro
 /* Tags by ARN: {ARN: [{key, value}]}; a resource without tags is not in it. */
 json_t *ecs_tags_of(DbTx *tx, const char *account_id, const char *const *arns, gsize count,
                     GError **error);
+/* Copies the tags of one resource to others of this type; tags these have already stay. */
+gboolean ecs_tags_copy(DbTx *tx, const char *account_id, const char *from, const char *type,
+                       const char *const *arns, gsize count, GError **error);

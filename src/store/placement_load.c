@@ -1,0 +1,69 @@
+#include "store/placement_load.h"
+#include "store/ecs_rows.h"
+
+static void read_instance(PlacementCluster *cluster, const PGresult *res, int row)
+{
+    PlacementInstance *i = placement_cluster_add(cluster, db_int64(res, row, 0),
+                                                 db_text(res, row, 1), db_text(res, row, 2));
+
+    i->ec2_instance_id = g_strdup(db_text(res, row, 3));
+    i->agent_version = g_strdup(db_text(res, row, 4));
+    i->registered_us = db_int64(res, row, 5);
+    i->active = db_truth(res, row, 6);
+    i->connected = db_truth(res, row, 7);
+    i->cpu_total = db_int64(res, row, 8);
+    i->memory_total_mib = db_int64(res, row, 9);
+    i->cpu = i->cpu_total - db_int64(res, row, 10);
+    i->memory_mib = i->memory_total_mib - db_int64(res, row, 11);
+    i->running_tasks = db_int64(res, row, 12);
+    i->used_tcp = row_ints(res, row, 13);
+    i->used_udp = row_ints(res, row, 14);
+}
+
+static gboolean load_groups(DbTx *tx, PlacementCluster *cluster, gint64 cluster_id,
+                            const char *groups, GError **error)
+{
+    g_autoptr(PGresult) res = db_query(tx, error,
+        "SELECT t.task_group, t.ci_id, count(*) FROM tasks t WHERE t.cluster_id = $1"
+        " AND " TASK_HOLDS " AND t.desired_status = 'RUNNING'"
+        " AND ($2::text[] IS NULL OR t.task_group = ANY($2)) GROUP BY 1, 2",
+        DB_ARGS(db_int(tx, cluster_id), groups));
+
+    if (!res)
+        return FALSE;
+    for (int row = 0; row < PQntuples(res); row++)
+        placement_add_group(cluster, db_text(res, row, 0), db_int64(res, row, 1),
+                            (guint)db_int64(res, row, 2));
+    return TRUE;
+}
+
+PlacementCluster *placement_load(DbTx *tx, gint64 cluster_id, const char *const *groups,
+                                 gsize group_count, guint64 seed, GError **error)
+{
+    g_autoptr(PGresult) res = db_query(tx, error,
+        "SELECT ci.ci_id, ci.container_instance_id, ci.attributes::text, ci.ec2_instance_id,"
+        " ci.agent_version, " DB_US("ci.registered_at") ", ci.status = 'ACTIVE'"
+        " AND ci.lost_at IS NULL, " CI_CONNECTED ", ci.cpu, ci.memory_mib, held.cpu,"
+        " held.memory_mib, held.running,"
+        " array_to_string(ci.ports_tcp, ',') || ',' || coalesce(held.tcp, ''),"
+        " array_to_string(ci.ports_udp, ',') || ',' || coalesce(held.udp, '')"
+        " FROM container_instances ci LEFT JOIN (SELECT t.ci_id, sum(t.cpu) AS cpu,"
+        "   sum(t.memory_mib) AS memory_mib,"
+        "   count(*) FILTER (WHERE t.last_status = 'RUNNING') AS running,"
+        "   string_agg(nullif(array_to_string(t.ports_tcp || t.dynamic_tcp, ','), ''), ',') AS tcp,"
+        "   string_agg(nullif(array_to_string(t.ports_udp || t.dynamic_udp, ','), ''), ',') AS udp"
+        "   FROM tasks t WHERE t.cluster_id = $1 AND " TASK_HOLDS " GROUP BY t.ci_id) held"
+        " USING (ci_id) WHERE ci.cluster_id = $1 AND ci.status IN ('ACTIVE', 'DRAINING')"
+        " ORDER BY ci.ci_id",
+        DB_ARGS(db_int(tx, cluster_id)));
+
+    if (!res)
+        return NULL;
+    g_autoptr(PlacementCluster) cluster = placement_cluster_new(seed);
+    for (int row = 0; row < PQntuples(res); row++)
+        read_instance(cluster, res, row);
+    const char *wanted = groups ? db_text_array(tx, groups, (gssize)group_count) : NULL;
+    if (!load_groups(tx, cluster, cluster_id, wanted, error))
+        return NULL;
+    return g_steal_pointer(&cluster);
+}
