@@ -75,7 +75,8 @@ static gboolean run(const Options *options, GError **error)
         return fail(error, CONFIG, "log_level = \"%s\" is not debug, info, warn or error",
                     config->log_level);
     log_set_level(level);
-    setup_databases(config);
+    if (!setup_defaults(config, error))
+        return FALSE;
     if (options->migrate && !setup_migrate(config, error))
         return FALSE;
     if (options->create_admin && !setup_create_admin(config, options->create_admin, error))

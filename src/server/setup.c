@@ -2,6 +2,7 @@
 #include "base/crypto.h"
 #include "base/errors.h"
 #include "base/id.h"
+#include "model/default_network.h"
 #include "store/accounts.h"
 #include "store/migrate.h"
 
@@ -17,7 +18,20 @@ static char *embedded_dsn(const Config *config, const char *database)
     return g_strdup_printf("host=%s/postgresql dbname=%s", config->run_dir, database);
 }
 
-void setup_databases(Config *config)
+static gboolean advertise_default(Config *config, GError **error)
+{
+    if (*config->advertise)
+        return TRUE;
+    g_autoptr(DefaultNetwork) net =
+        default_network_new("", config->region, config->network_cidr, error);
+    if (!net)
+        return FALSE;
+    g_free(config->advertise);
+    config->advertise = default_network_gateway(net);
+    return TRUE;
+}
+
+gboolean setup_defaults(Config *config, GError **error)
 {
     g_autofree char *region = g_strdelimit(g_strdup(config->region), "-", '_');
     g_autofree char *database = g_strconcat("berth_", region, NULL);
@@ -30,6 +44,7 @@ void setup_databases(Config *config)
         g_free(config->region_dsn);
         config->region_dsn = embedded_dsn(config, database);
     }
+    return advertise_default(config, error);
 }
 
 static gboolean migrate_one(const char *what, const char *dsn, const Migration *files,

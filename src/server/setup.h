@@ -7,8 +7,9 @@
 
 #include "base/config.h"
 
-/* Fills in the connection strings that the configuration leaves empty: the embedded database's. */
-void setup_databases(Config *config);
+/* Fills in what the configuration leaves empty: the embedded database's connection strings, and the
+ * address to advertise (the hosts' own in the default network). */
+gboolean setup_defaults(Config *config, GError **error);
 /* Brings both databases to this program's schema; says on standard output what it did. */
 gboolean setup_migrate(const Config *config, GError **error);
 /* Whether both databases have exactly this program's schema. */
