@@ -1,0 +1,262 @@
+#include "store/channels.h"
+#include "base/errors.h"
+#include "store/ecs_rows.h"
+
+#define WAKE_CLUSTER_OF(name)                                                                      \
+    " SELECT pg_notify('berth_wake', 'cluster:' || cluster_id) FROM " name " GROUP BY cluster_id"
+
+void channel_row_free(ChannelRow *row)
+{
+    if (!row)
+        return;
+    g_free(row->account_id);
+    g_free(row->cluster_name);
+    g_free(row->container_instance_id);
+    g_free(row->ec2_instance_id);
+    g_free(row->owner);
+    g_free(row->session);
+    g_free(row);
+}
+
+ChannelRow *channels_find(DbTx *tx, const char *account_id, const char *container_instance_id,
+                          GError **error)
+{
+    g_autoptr(PGresult) res =
+        db_query(tx, error,
+                 "SELECT i.ci_id, i.cluster_id, i.account_id, c.cluster_name,"
+                 " i.container_instance_id, i.ec2_instance_id, i.status <> 'INACTIVE',"
+                 " i.channel_owner, i.channel_session"
+                 " FROM container_instances i JOIN clusters c USING (cluster_id)"
+                 " WHERE i.account_id = $1 AND i.container_instance_id = $2",
+                 DB_ARGS(account_id, container_instance_id));
+    if (!res || PQntuples(res) == 0)
+        return NULL;
+    ChannelRow *row = g_new0(ChannelRow, 1);
+    row->ci_id = db_int64(res, 0, 0);
+    row->cluster_id = db_int64(res, 0, 1);
+    row->account_id = g_strdup(db_text(res, 0, 2));
+    row->cluster_name = g_strdup(db_text(res, 0, 3));
+    row->container_instance_id = g_strdup(db_text(res, 0, 4));
+    row->ec2_instance_id = g_strdup(db_text(res, 0, 5));
+    row->active = db_truth(res, 0, 6);
+    row->owner = g_strdup(db_text(res, 0, 7));
+    row->session = g_strdup(db_text(res, 0, 8));
+    return row;
+}
+
+gboolean channels_claim(DbTx *tx, const ChannelRow *row, const char *daemon_id, const char *session,
+                        const char *over_session, const ChannelAgent *agent, gboolean *ret_taken,
+                        GError **error)
+{
+    g_autoptr(PGresult) res =
+        db_query(tx, error,
+                 "WITH taken AS (UPDATE container_instances SET channel_owner = $2,"
+                 "  channel_session = $3, connected_at = now(), last_frame_at = now(),"
+                 "  disconnect_cause = NULL, agent_version = coalesce($5, agent_version),"
+                 "  agent_hash = coalesce($6, agent_hash),"
+                 "  docker_version = coalesce($7, docker_version), version = version + 1"
+                 "  WHERE ci_id = $1 AND status <> 'INACTIVE' AND (channel_owner IS NULL"
+                 "   OR channel_session = $4"
+                 "   OR channel_owner NOT IN (SELECT daemon_id FROM daemons))"
+                 "  RETURNING cluster_id)" WAKE_CLUSTER_OF("taken"),
+                 DB_ARGS(db_int(tx, row->ci_id), daemon_id, session, over_session, agent->version,
+                         agent->hash, agent->docker_version));
+    if (!res)
+        return FALSE;
+    *ret_taken = PQntuples(res) > 0;
+    return TRUE;
+}
+
+gboolean channels_release(DbTx *tx, gint64 ci_id, const char *session, const char *cause,
+                          GError **error)
+{
+    return db_exec(tx, error,
+                   "WITH freed AS (UPDATE container_instances SET channel_owner = NULL,"
+                   "  channel_session = NULL, disconnected_at = now(), disconnect_cause = $3,"
+                   "  version = version + 1 WHERE ci_id = $1 AND channel_session = $2"
+                   "  RETURNING cluster_id)" WAKE_CLUSTER_OF("freed"),
+                   DB_ARGS(db_int(tx, ci_id), session, cause), NULL);
+}
+
+gboolean channels_touch(DbTx *tx, const gint64 *ci_ids, gsize count, GError **error)
+{
+    return db_exec(tx, error,
+                   "UPDATE container_instances SET last_frame_at = now()"
+                   " WHERE ci_id = ANY($1::bigint[])",
+                   DB_ARGS(db_int_array(tx, ci_ids, count)), NULL);
+}
+
+gboolean channels_note(DbTx *tx, gint64 ci_id, const char *what, GError **error)
+{
+    return db_exec(tx, error,
+                   "INSERT INTO history (kind, object_id, what)"
+                   " SELECT 'channel', container_instance_id, $2 FROM container_instances"
+                   " WHERE ci_id = $1",
+                   DB_ARGS(db_int(tx, ci_id), what), NULL);
+}
+
+void channel_task_free(ChannelTask *task)
+{
+    if (!task)
+        return;
+    g_free(task->task_id);
+    g_free(task->desired_status);
+    g_free(task->family);
+    g_free(task->launch_type);
+    g_free(task->task_group);
+    g_free(task->service_name);
+    json_decref(task->definition);
+    json_decref(task->overrides);
+    json_decref(task->container_uuids);
+    g_free(task);
+}
+
+static ChannelTask *channel_task_from_row(const PGresult *res, int row)
+{
+    ChannelTask *task = g_new0(ChannelTask, 1);
+
+    task->task_key = db_int64(res, row, 0);
+    task->task_id = g_strdup(db_text(res, row, 1));
+    task->desired_status = g_strdup(db_text(res, row, 2));
+    task->family = g_strdup(db_text(res, row, 3));
+    task->revision = db_int64(res, row, 4);
+    task->launch_type = g_strdup(db_text(res, row, 5));
+    task->task_group = g_strdup(db_text(res, row, 6));
+    task->service_name = g_strdup(db_text(res, row, 7));
+    task->definition = row_json(res, row, 8);
+    task->overrides = row_json(res, row, 9);
+    task->container_uuids = row_json(res, row, 10);
+    return task;
+}
+
+/* A report that it runs tells as much as an acknowledgement. */
+#define UNACKED                                                                                    \
+    "acked_status IS DISTINCT FROM desired_status"                                                 \
+    " AND NOT (desired_status = 'RUNNING' AND last_status IN ('RUNNING', 'STOPPING'))"
+
+GPtrArray *channels_work(DbTx *tx, gint64 ci_id, ChannelWork which, guint limit, GError **error)
+{
+    g_autoptr(PGresult) res = db_query(
+        tx, error,
+        "SELECT t.task_key, t.task_id, t.desired_status, d.family, d.revision, t.launch_type,"
+        " t.task_group, s.service_name, d.definition, t.overrides,"
+        " (SELECT jsonb_object_agg(c.name, c.container_uuid) FROM containers c"
+        "   WHERE c.task_key = t.task_key)"
+        " FROM tasks t JOIN task_definitions d USING (task_definition_id)"
+        " LEFT JOIN services s ON s.service_id = t.service_id"
+        " WHERE t.ci_id = $1 AND t.last_status <> 'STOPPED'"
+        " AND (t.sent_status IS DISTINCT FROM t.desired_status OR ($2 AND " UNACKED "))"
+        " ORDER BY t.desired_status DESC, t.task_key LIMIT $3 FOR UPDATE OF t",
+        DB_ARGS(db_int(tx, ci_id), db_bool(which == CHANNEL_UNACKED), db_int(tx, limit)));
+    if (!res)
+        return NULL;
+    GPtrArray *tasks = g_ptr_array_new_with_free_func((GDestroyNotify)channel_task_free);
+    for (int row = 0; row < PQntuples(res); row++)
+        g_ptr_array_add(tasks, channel_task_from_row(res, row));
+    return tasks;
+}
+
+gboolean channels_end_unsent(DbTx *tx, gint64 ci_id, GError **error)
+{
+    return db_exec(tx, error,
+                   "WITH ended AS (UPDATE tasks SET last_status = 'STOPPED', stopped_at = now(),"
+                   "  stopping_at = coalesce(stopping_at, now()), version = version + 1"
+                   "  WHERE ci_id = $1 AND desired_status = 'STOPPED' AND sent_status IS NULL"
+                   "  AND last_status <> 'STOPPED' RETURNING task_key, service_id, cluster_id),"
+                   " parts AS (UPDATE containers SET last_status = 'STOPPED'"
+                   "  WHERE task_key IN (SELECT task_key FROM ended))"
+                   " SELECT pg_notify('berth_wake', wake) FROM ("
+                   "  SELECT 'cluster:' || cluster_id AS wake FROM ended UNION"
+                   "  SELECT 'service:' || service_id FROM ended WHERE service_id IS NOT NULL) w",
+                   DB_ARGS(db_int(tx, ci_id)), NULL);
+}
+
+static const char *task_keys(DbTx *tx, const GPtrArray *tasks)
+{
+    g_autofree gint64 *keys = g_new(gint64, tasks->len);
+
+    for (guint i = 0; i < tasks->len; i++)
+        keys[i] = ((const ChannelTask *)tasks->pdata[i])->task_key;
+    return db_int_array(tx, keys, tasks->len);
+}
+
+static const char *task_desires(DbTx *tx, const GPtrArray *tasks)
+{
+    g_autofree const char **desires = g_new(const char *, tasks->len);
+
+    for (guint i = 0; i < tasks->len; i++)
+        desires[i] = ((const ChannelTask *)tasks->pdata[i])->desired_status;
+    return db_text_array(tx, desires, (gssize)tasks->len);
+}
+
+gboolean channels_sent(DbTx *tx, gint64 ci_id, const GPtrArray *tasks,
+                       const char *const *message_ids, gint64 *ret_first, GError **error)
+{
+    if (!db_exec(tx, error,
+                 "UPDATE tasks t SET sent_status = w.desire, sent_message = w.message"
+                 " FROM unnest($1::bigint[], $2::text[], $3::text[]) AS w (key, desire, message)"
+                 " WHERE t.task_key = w.key",
+                 DB_ARGS(task_keys(tx, tasks), task_desires(tx, tasks),
+                         db_text_array(tx, message_ids, (gssize)tasks->len)),
+                 NULL))
+        return FALSE;
+    g_autoptr(PGresult) res =
+        db_query(tx, error,
+                 "UPDATE container_instances SET sequence = sequence + $2 WHERE ci_id = $1"
+                 " RETURNING sequence - $2 + 1",
+                 DB_ARGS(db_int(tx, ci_id), db_int(tx, tasks->len)));
+    if (!res)
+        return FALSE;
+    *ret_first = PQntuples(res) > 0 ? db_int64(res, 0, 0) : 1;
+    return TRUE;
+}
+
+gboolean channels_acked(DbTx *tx, gint64 ci_id, const char *const *message_ids, GError **error)
+{
+    return db_exec(tx, error,
+                   "UPDATE tasks SET acked_status = sent_status"
+                   " WHERE ci_id = $1 AND sent_message = ANY($2::text[])",
+                   DB_ARGS(db_int(tx, ci_id), db_text_array(tx, message_ids, -1)), NULL);
+}
+
+/* A task is as healthy as its essential containers that are checked. */
+#define DERIVE_TASK_HEALTH                                                                         \
+    "WITH judged AS ("                                                                             \
+    " SELECT c.task_key, CASE WHEN bool_or(c.health_status = 'UNHEALTHY') THEN 'UNHEALTHY'"        \
+    "  WHEN bool_and(c.health_status = 'HEALTHY') THEN 'HEALTHY' ELSE 'UNKNOWN' END AS health"     \
+    " FROM containers c JOIN tasks t USING (task_key)"                                             \
+    " JOIN task_definitions d USING (task_definition_id)"                                          \
+    " JOIN LATERAL jsonb_array_elements(d.definition -> 'containerDefinitions') AS e (part)"       \
+    "  ON part ->> 'name' = c.name"                                                                \
+    " WHERE t.ci_id = $1 AND t.last_status <> 'STOPPED' AND part ? 'healthCheck'"                  \
+    "  AND coalesce((part ->> 'essential')::boolean, true) GROUP BY c.task_key),"                  \
+    " changed AS (UPDATE tasks t SET health_status = j.health, version = version + 1"              \
+    "  FROM judged j WHERE t.task_key = j.task_key AND t.health_status <> j.health"                \
+    "  RETURNING t.service_id)"                                                                    \
+    " SELECT pg_notify('berth_wake', 'service:' || service_id) FROM changed"                       \
+    " WHERE service_id IS NOT NULL GROUP BY service_id"
+
+gboolean channels_health(DbTx *tx, gint64 ci_id, const json_t *reports, GError **error)
+{
+    g_autofree char *text = json_dumps(reports, JSON_COMPACT);
+    const char *id = db_int(tx, ci_id);
+    guint changed = 0;
+
+    if (!db_exec(tx, error,
+                 "UPDATE containers c SET health_status = r.health"
+                 " FROM jsonb_to_recordset($2::jsonb) AS r (task text, name text, health text)"
+                 " JOIN tasks t ON t.task_id = r.task AND t.ci_id = $1"
+                 " WHERE c.task_key = t.task_key AND c.name = r.name"
+                 "  AND c.health_status <> r.health",
+                 DB_ARGS(id, text), &changed))
+        return FALSE;
+    return changed == 0 || db_exec(tx, error, DERIVE_TASK_HEALTH, DB_ARGS(id), NULL);
+}
+
+gboolean channels_runtime_status(DbTx *tx, gint64 ci_id, const char *status, GError **error)
+{
+    return db_exec(tx, error,
+                   "UPDATE container_instances SET runtime_status = $2, version = version + 1"
+                   " WHERE ci_id = $1 AND runtime_status IS DISTINCT FROM $2",
+                   DB_ARGS(db_int(tx, ci_id), status), NULL);
+}

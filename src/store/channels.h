@@ -1,0 +1,91 @@
+/*
+ * store/channels.h - what the agents' channels read and write: who holds them, work, acks, health
+ *
+ * Tables "container_instances" (columns channel_*), "tasks" (sent_*, acked_*, health_status) and
+ * "containers" (health_status). A container instance has one session at a time, held by one
+ * daemon. Times are UTC microseconds. Callers free records. Errors: those of db.h.
+ */
+#pragma once
+
+#include "store/db.h"
+
+#include <jansson.h>
+
+/* A container instance as admission to a channel needs it. */
+typedef struct {
+    gint64 ci_id;
+    gint64 cluster_id;
+    char *account_id;
+    char *cluster_name;
+    char *container_instance_id;
+    char *ec2_instance_id; /* NULL: a machine that is not ours */
+    gboolean active;       /* not deregistered */
+    char *owner;           /* daemon that holds its channel; NULL: none */
+    char *session;
+} ChannelRow;
+
+void channel_row_free(ChannelRow *row);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ChannelRow, channel_row_free)
+
+/* NULL without an error when there is none. */
+ChannelRow *channels_find(DbTx *tx, const char *account_id, const char *container_instance_id,
+                          GError **error);
+
+/* What the agent says of itself when it connects; members may be NULL. */
+typedef struct {
+    const char *version;
+    const char *hash;
+    const char *docker_version;
+} ChannelAgent;
+
+/* Takes the channel when nobody living holds it, or when its session is over_session (NULL: none);
+ * wakes the cluster. *ret_taken says whether. */
+gboolean channels_claim(DbTx *tx, const ChannelRow *row, const char *daemon_id, const char *session,
+                        const char *over_session, const ChannelAgent *agent, gboolean *ret_taken,
+                        GError **error);
+/* Gives it up, when session still holds it; wakes the cluster. */
+gboolean channels_release(DbTx *tx, gint64 ci_id, const char *session, const char *cause,
+                          GError **error);
+/* Records that each of these was heard of now. */
+gboolean channels_touch(DbTx *tx, const gint64 *ci_ids, gsize count, GError **error);
+/* Appends to the container instance's history. */
+gboolean channels_note(DbTx *tx, gint64 ci_id, const char *what, GError **error);
+
+/* A task that its agent is to be told about. */
+typedef struct {
+    gint64 task_key;
+    char *task_id;
+    char *desired_status;
+    char *family;
+    gint64 revision;
+    char *launch_type;
+    char *task_group;
+    char *service_name; /* NULL: no service's */
+    json_t *definition;
+    json_t *overrides;
+    json_t *container_uuids; /* {name: UUID} */
+} ChannelTask;
+
+void channel_task_free(ChannelTask *task);
+
+typedef enum {
+    CHANNEL_NEW,    /* what was never sent in its present desire */
+    CHANNEL_UNACKED /* and what was sent and not acknowledged */
+} ChannelWork;
+
+/* At most limit of the instance's tasks that have to be sent, stops first, locked: ChannelTask *. */
+GPtrArray *channels_work(DbTx *tx, gint64 ci_id, ChannelWork which, guint limit, GError **error);
+/* Ends tasks that are to stop and that the agent was never told of. */
+gboolean channels_end_unsent(DbTx *tx, gint64 ci_id, GError **error);
+/* Records tasks as sent, each in the message of the same index, and takes as many sequence
+ * numbers; *ret_first is the first. */
+gboolean channels_sent(DbTx *tx, gint64 ci_id, const GPtrArray *tasks,
+                       const char *const *message_ids, gint64 *ret_first, GError **error);
+/* The agent has these messages; ends with NULL. */
+gboolean channels_acked(DbTx *tx, gint64 ci_id, const char *const *message_ids, GError **error);
+
+/* Health of containers, [{task, name, health}] with task ids; derives the tasks' health from their
+ * essential containers, and wakes services whose tasks changed. */
+gboolean channels_health(DbTx *tx, gint64 ci_id, const json_t *reports, GError **error);
+/* Health of the instance's container runtime ("OK", "IMPAIRED"...). */
+gboolean channels_runtime_status(DbTx *tx, gint64 ci_id, const char *status, GError **error);
