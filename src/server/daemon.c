@@ -5,6 +5,7 @@
 #include "reconcile/loop.h"
 #include "server/api.h"
 #include "server/beat.h"
+#include "server/channels.h"
 #include "server/http.h"
 #include "server/setup.h"
 
@@ -12,10 +13,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define IDENTITY_SESSIONS 4
-#define BEAT_SESSIONS     1
+#define SPARE_SESSIONS    5 /* of the channels' workers, and the beat */
 
 typedef struct {
     const Config *config;
@@ -28,6 +30,8 @@ typedef struct {
     Api api;
     Beat *beat;
     HttpServer *http;
+    ChannelWorld channel_world;
+    Channels *channels;
     Reconciler *reconciler;
 } Daemon;
 
@@ -35,6 +39,7 @@ typedef struct {
 static void daemon_clear(Daemon *daemon)
 {
     http_stop(daemon->http);
+    channels_stop(daemon->channels);
     reconcile_stop(daemon->reconciler);
     beat_stop(daemon->beat);
     keycache_free(daemon->api.keys);
@@ -64,7 +69,7 @@ static gboolean open_stores(Daemon *daemon, GError **error)
         return FALSE;
     daemon->identity = db_pool_new(config->identity_dsn, user, IDENTITY_SESSIONS);
     daemon->region =
-        db_pool_new(config->region_dsn, user, config->database_connections + BEAT_SESSIONS);
+        db_pool_new(config->region_dsn, user, config->database_connections + SPARE_SESSIONS);
     daemon->beat = beat_start(daemon->identity, daemon->region, daemon->id,
                               role_name(daemon->role), error);
     return daemon->beat != NULL;
@@ -81,6 +86,13 @@ static gboolean start_api(Daemon *daemon, GError **error)
                                             .region = daemon->region };
     memcpy(daemon->api.context.master_key, daemon->master_key, CRYPTO_KEY_SIZE);
     daemon->api.keys = keycache_new(daemon->identity, daemon->master_key);
+    daemon->channel_world = (ChannelWorld){ .config = config,
+                                            .region = daemon->region,
+                                            .keys = daemon->api.keys,
+                                            .daemon_id = daemon->id };
+    daemon->channels = channels_start(&daemon->channel_world, cert, key, error);
+    if (!daemon->channels)
+        return FALSE;
     daemon->http = http_start(config, cert, key, &daemon->api, error);
     return daemon->http != NULL;
 }
@@ -111,12 +123,24 @@ static gboolean start_all(Daemon *daemon, GError **error)
     return write_pid_file(daemon, error);
 }
 
+/* Every agent holds a socket or three. */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 gboolean daemon_run(const Config *config, DaemonRole role, GError **error)
 {
     g_auto(Daemon) daemon = { .config = config, .role = role, .id = id_uuid() };
     sigset_t ends;
     int got = 0;
 
+    raise_file_limit();
     signal(SIGPIPE, SIG_IGN);
     sigemptyset(&ends);
     sigaddset(&ends, SIGTERM);

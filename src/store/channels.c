@@ -219,6 +219,25 @@ gboolean channels_acked(DbTx *tx, gint64 ci_id, const char *const *message_ids, 
                    DB_ARGS(db_int(tx, ci_id), db_text_array(tx, message_ids, -1)), NULL);
 }
 
+GArray *channels_waiting(DbTx *tx, const char *daemon_id, GError **error)
+{
+    g_autoptr(PGresult) res =
+        db_query(tx, error,
+                 "SELECT i.ci_id FROM container_instances i WHERE i.channel_owner = $1"
+                 " AND (i.status = 'INACTIVE' OR EXISTS (SELECT 1 FROM tasks t"
+                 "  WHERE t.ci_id = i.ci_id AND t.last_status <> 'STOPPED'"
+                 "  AND t.sent_status IS DISTINCT FROM t.desired_status))",
+                 DB_ARGS(daemon_id));
+    if (!res)
+        return NULL;
+    GArray *ids = g_array_new(FALSE, FALSE, sizeof(gint64));
+    for (int row = 0; row < PQntuples(res); row++) {
+        gint64 id = db_int64(res, row, 0);
+        g_array_append_val(ids, id);
+    }
+    return ids;
+}
+
 /* A task is as healthy as its essential containers that are checked. */
 #define DERIVE_TASK_HEALTH                                                                         \
     "WITH judged AS ("                                                                             \
@@ -251,6 +270,17 @@ gboolean channels_health(DbTx *tx, gint64 ci_id, const json_t *reports, GError *
                  DB_ARGS(id, text), &changed))
         return FALSE;
     return changed == 0 || db_exec(tx, error, DERIVE_TASK_HEALTH, DB_ARGS(id), NULL);
+}
+
+gboolean channels_is_active(DbTx *tx, gint64 ci_id, gboolean *ret_active, GError **error)
+{
+    g_autoptr(PGresult) res =
+        db_query(tx, error, "SELECT status <> 'INACTIVE' FROM container_instances WHERE ci_id = $1",
+                 DB_ARGS(db_int(tx, ci_id)));
+    if (!res)
+        return FALSE;
+    *ret_active = PQntuples(res) > 0 && db_truth(res, 0, 0);
+    return TRUE;
 }
 
 gboolean channels_runtime_status(DbTx *tx, gint64 ci_id, const char *status, GError **error)

@@ -48,6 +48,8 @@ gboolean channels_release(DbTx *tx, gint64 ci_id, const char *session, const cha
                           GError **error);
 /* Records that each of these was heard of now. */
 gboolean channels_touch(DbTx *tx, const gint64 *ci_ids, gsize count, GError **error);
+/* Whether the instance is still registered. */
+gboolean channels_is_active(DbTx *tx, gint64 ci_id, gboolean *ret_active, GError **error);
 /* Appends to the container instance's history. */
 gboolean channels_note(DbTx *tx, gint64 ci_id, const char *what, GError **error);
 
@@ -83,6 +85,10 @@ gboolean channels_sent(DbTx *tx, gint64 ci_id, const GPtrArray *tasks,
                        const char *const *message_ids, gint64 *ret_first, GError **error);
 /* The agent has these messages; ends with NULL. */
 gboolean channels_acked(DbTx *tx, gint64 ci_id, const char *const *message_ids, GError **error);
+
+/* Instances of this daemon's channels that have work which was not sent: a lost wake. ids of rows, as
+ * gint64. */
+GArray *channels_waiting(DbTx *tx, const char *daemon_id, GError **error);
 
 /* Health of containers, [{task, name, health}] with task ids; derives the tasks' health from their
  * essential containers, and wakes services whose tasks changed. */

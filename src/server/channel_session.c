@@ -1,0 +1,330 @@
+#include "server/channel_session.h"
+#include "base/clock.h"
+#include "base/errors.h"
+#include "base/log.h"
+#include "server/channel_admit.h"
+#include "store/channels.h"
+
+#include <string.h>
+
+#define TOUCH_MS 20000
+#define SWEEP_MS 30000
+
+/* -- admission */
+
+typedef struct {
+    ChannelJob job;
+    guint64 conn_id;
+    ChannelKind kind;
+    Upgrade *upgrade;
+    char *over_session;
+    Admission admission;
+} Admit;
+
+static void admit_clear(ChannelJob *job)
+{
+    Admit *admit = (Admit *)job;
+
+    upgrade_free(admit->upgrade);
+    g_free(admit->over_session);
+    admission_clear(&admit->admission);
+}
+
+static void admit_work(ChannelJob *job, const ChannelWorld *world)
+{
+    Admit *admit = (Admit *)job;
+
+    channel_admit(world, admit->kind, admit->upgrade, admit->over_session, &admit->admission);
+}
+
+static void release_begin(ChannelLoop *loop, gint64 ci_id, const char *session, const char *cause);
+static void note_begin(ChannelLoop *loop, gint64 ci_id, char *what);
+
+static void on_text(Ws *ws G_GNUC_UNUSED, const char *text, gsize length, gpointer user)
+{
+    ChannelConn *conn = user;
+    ChannelLoop *loop = conn->loop;
+
+    conn->heard_ms = clock_mono_ms();
+    conn->heard_since_touch = TRUE;
+    if (conn->kind == CHANNEL_ACS)
+        acs_text(loop, conn, text, length);
+    else
+        tcs_text(loop, conn, text, length);
+}
+
+static void open_session(ChannelLoop *loop, ChannelConn *conn, Admission *admission)
+{
+    conn->ci_id = admission->ci_id;
+    conn->session = g_steal_pointer(&admission->session);
+    conn->account_id = g_steal_pointer(&admission->account_id);
+    conn->cluster_name = g_steal_pointer(&admission->cluster_name);
+    conn->container_instance_id = g_steal_pointer(&admission->container_instance_id);
+    conn->cluster_arn = g_steal_pointer(&admission->cluster_arn);
+    conn->container_instance_arn = g_steal_pointer(&admission->container_instance_arn);
+    conn->loop = loop;
+    loop->opening--;
+    conn_open(conn, on_text, NULL, conn);
+    log_line(LOG_INFO, conn->container_instance_id, "%s channel from %s opened",
+             conn->kind == CHANNEL_ACS ? "control" : "telemetry", conn->peer);
+    if (conn->kind == CHANNEL_ACS) {
+        ChannelConn *former = loop_by_ci(loop, conn->ci_id);
+        if (former)
+            loop_end(loop, former, "another session took over");
+        g_hash_table_insert(loop->by_ci, &conn->ci_id, conn);
+        acs_start(loop, conn);
+    }
+}
+
+/* The instance's channel is held by another session of this daemon. When that still has its
+ * connection, it must show that it lives; when it has none, its row is taken over. TRUE when the
+ * newcomer is looked at once more. */
+static gboolean meet_rival(ChannelLoop *loop, ChannelConn *conn, Admit *admit)
+{
+    ChannelConn *holder = loop_by_ci(loop, admit->admission.ci_id);
+
+    if (holder && g_strcmp0(holder->session, admit->admission.held_session) == 0) {
+        if (!holder->rival_noted)
+            note_begin(loop, holder->ci_id,
+                       g_strdup_printf("a second session, from %s, was refused: the one from %s "
+                                       "is open", conn->peer, holder->peer));
+        holder->rival_noted = TRUE;
+        acs_probe(loop, holder);
+        return FALSE;
+    }
+    if (admit->over_session || !admit->admission.held_session)
+        return FALSE;
+    conn->over_session = g_strdup(admit->admission.held_session);
+    return TRUE;
+}
+
+static void submit_admit(ChannelLoop *loop, ChannelConn *conn);
+
+static void admit_done(ChannelJob *job, gpointer user)
+{
+    Admit *admit = (Admit *)job;
+    Admission *admission = &admit->admission;
+    ChannelLoop *loop = user;
+    ChannelConn *conn = loop_conn(loop, admit->conn_id);
+
+    if (!conn || conn->stage != CONN_ADMITTING) {
+        if (admission->admitted && admit->kind == CHANNEL_ACS)
+            release_begin(loop, admission->ci_id, admission->session, "it left while connecting");
+        return;
+    }
+    conn->upgrade = g_steal_pointer(&admit->upgrade);
+    if (admission->admitted) {
+        open_session(loop, conn, admission);
+    } else if (admission->held_here && meet_rival(loop, conn, admit)) {
+        submit_admit(loop, conn);
+    } else {
+        log_line(LOG_INFO, "channel", "%s refused: %s: %s", conn->peer, admission->code,
+                 admission->message);
+        loop->opening--;
+        conn_refuse(conn, admission->status, admission->code, admission->message);
+    }
+    loop_flush(loop, conn);
+}
+
+static void submit_admit(ChannelLoop *loop, ChannelConn *conn)
+{
+    Admit *admit = g_new0(Admit, 1);
+
+    admit->job = (ChannelJob){ .work = admit_work, .done = admit_done, .clear = admit_clear };
+    admit->conn_id = conn->id;
+    admit->kind = conn->kind;
+    admit->upgrade = g_steal_pointer(&conn->upgrade);
+    admit->over_session = g_steal_pointer(&conn->over_session);
+    conn->stage = CONN_ADMITTING;
+    channel_jobs_submit(loop->jobs, &admit->job);
+}
+
+void session_request(ChannelLoop *loop, ChannelConn *conn)
+{
+    if (strcmp(conn->upgrade->path, "/acs/ws") == 0) {
+        conn->kind = CHANNEL_ACS;
+    } else if (strcmp(conn->upgrade->path, "/tcs/ws") == 0) {
+        conn->kind = CHANNEL_TCS;
+    } else {
+        loop->opening--;
+        conn_refuse(conn, 404, "BadRequestException", "there is no such channel");
+        return;
+    }
+    submit_admit(loop, conn);
+}
+
+/* -- the end of a session, and notes */
+
+typedef struct {
+    ChannelJob job;
+    gint64 ci_id;
+    char *session; /* NULL: only a note */
+    char *text;
+} Farewell;
+
+static void farewell_clear(ChannelJob *job)
+{
+    g_free(((Farewell *)job)->session);
+    g_free(((Farewell *)job)->text);
+}
+
+static void farewell_work(ChannelJob *job, const ChannelWorld *world)
+{
+    const Farewell *f = (const Farewell *)job;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(DbTx) tx = db_begin(world->region, DB_MODE_READ, &error);
+
+    if (tx && (f->session ? channels_release(tx, f->ci_id, f->session, f->text, &error)
+                          : channels_note(tx, f->ci_id, f->text, &error)))
+        return;
+    log_line(LOG_WARN, "channel", "cannot record \"%s\": %s", f->text, error->message);
+}
+
+static void nothing_done(ChannelJob *job G_GNUC_UNUSED, gpointer loop G_GNUC_UNUSED)
+{
+}
+
+/* Takes text. */
+static void farewell_begin(ChannelLoop *loop, gint64 ci_id, const char *session, char *text)
+{
+    Farewell *farewell = g_new0(Farewell, 1);
+
+    farewell->job = (ChannelJob){ .work = farewell_work, .done = nothing_done,
+                                  .clear = farewell_clear };
+    farewell->ci_id = ci_id;
+    farewell->session = g_strdup(session);
+    farewell->text = text;
+    channel_jobs_submit(loop->jobs, &farewell->job);
+}
+
+static void release_begin(ChannelLoop *loop, gint64 ci_id, const char *session, const char *cause)
+{
+    farewell_begin(loop, ci_id, session, g_strdup(cause));
+}
+
+static void note_begin(ChannelLoop *loop, gint64 ci_id, char *what)
+{
+    farewell_begin(loop, ci_id, NULL, what);
+}
+
+void session_ended(ChannelLoop *loop, ChannelConn *conn)
+{
+    if (!conn->container_instance_id)
+        return;
+    log_line(LOG_INFO, conn->container_instance_id, "%s channel from %s ended: %s",
+             conn->kind == CHANNEL_ACS ? "control" : "telemetry", conn->peer, conn->cause);
+    if (conn->kind != CHANNEL_ACS)
+        return;
+    if (loop_by_ci(loop, conn->ci_id) == conn)
+        g_hash_table_remove(loop->by_ci, &conn->ci_id);
+    release_begin(loop, conn->ci_id, conn->session, conn->cause);
+}
+
+/* -- wakes */
+
+typedef struct {
+    ChannelJob job;
+    gint64 ci_id;
+} Wake;
+
+static void wake_done(ChannelJob *job, gpointer user)
+{
+    ChannelLoop *loop = user;
+    gint64 ci_id = ((Wake *)job)->ci_id;
+    ChannelConn *conn = ci_id ? loop_by_ci(loop, ci_id) : NULL;
+
+    if (conn && conn->stage == CONN_OPEN)
+        acs_wake(loop, conn);
+    if (!ci_id)
+        loop->sweep_ms = 0;
+}
+
+void session_wake(ChannelJobs *jobs, gint64 ci_id)
+{
+    Wake *wake = g_new0(Wake, 1);
+
+    wake->job = (ChannelJob){ .done = wake_done };
+    wake->ci_id = ci_id;
+    channel_jobs_post(jobs, &wake->job);
+}
+
+/* -- every now and then */
+
+typedef struct {
+    ChannelJob job;
+    GArray *heard;   /* ci_ids to be touched */
+    GArray *waiting; /* ci_ids found to have work */
+    gboolean sweep;
+} Rounds;
+
+static void rounds_clear(ChannelJob *job)
+{
+    Rounds *rounds = (Rounds *)job;
+
+    g_array_unref(rounds->heard);
+    if (rounds->waiting)
+        g_array_unref(rounds->waiting);
+}
+
+static void rounds_work(ChannelJob *job, const ChannelWorld *world)
+{
+    Rounds *r = (Rounds *)job;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(DbTx) tx = db_begin(world->region, DB_MODE_READ, &error);
+    gboolean done = tx != NULL;
+
+    if (done && r->heard->len)
+        done = channels_touch(tx, (const gint64 *)(const void *)r->heard->data, r->heard->len,
+                              &error);
+    if (done && r->sweep) {
+        r->waiting = channels_waiting(tx, world->daemon_id, &error);
+        done = r->waiting != NULL;
+    }
+    if (!done)
+        log_line(LOG_WARN, "channel", "%s", error->message);
+}
+
+static void rounds_done(ChannelJob *job, gpointer user)
+{
+    const GArray *waiting = ((Rounds *)job)->waiting;
+    ChannelLoop *loop = user;
+
+    for (guint i = 0; waiting && i < waiting->len; i++) {
+        ChannelConn *conn = loop_by_ci(loop, g_array_index(waiting, gint64, i));
+        if (conn && conn->stage == CONN_OPEN)
+            acs_wake(loop, conn);
+    }
+}
+
+static void collect_heard(ChannelLoop *loop, GArray *heard)
+{
+    GHashTableIter sessions;
+    gpointer value;
+
+    g_hash_table_iter_init(&sessions, loop->by_ci);
+    while (g_hash_table_iter_next(&sessions, NULL, &value)) {
+        ChannelConn *conn = value;
+        if (conn->heard_since_touch)
+            g_array_append_val(heard, conn->ci_id);
+        conn->heard_since_touch = FALSE;
+    }
+}
+
+void session_tick(ChannelLoop *loop, gint64 now_ms)
+{
+    gboolean touch = now_ms >= loop->touch_ms, sweep = now_ms >= loop->sweep_ms;
+
+    if (!touch && !sweep)
+        return;
+    Rounds *rounds = g_new0(Rounds, 1);
+    rounds->job = (ChannelJob){ .work = rounds_work, .done = rounds_done, .clear = rounds_clear };
+    rounds->heard = g_array_new(FALSE, FALSE, sizeof(gint64));
+    rounds->sweep = sweep;
+    if (touch) {
+        collect_heard(loop, rounds->heard);
+        loop->touch_ms = now_ms + TOUCH_MS;
+    }
+    if (sweep)
+        loop->sweep_ms = now_ms + SWEEP_MS;
+    channel_jobs_submit(loop->jobs, &rounds->job);
+}
