@@ -20,7 +20,7 @@ typedef struct {
     Form *query;
     KeyEntry *caller;
     ChannelRow *row;
-    Admission *out;
+    ChannelAdmission *out;
 } Admitting;
 
 static void admitting_clear(Admitting *a)
@@ -31,7 +31,7 @@ static void admitting_clear(Admitting *a)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Admitting, admitting_clear)
 
-void admission_clear(Admission *admission)
+void channel_admission_clear(ChannelAdmission *admission)
 {
     g_free(admission->message);
     g_free(admission->held_session);
@@ -175,7 +175,7 @@ static gboolean admit(Admitting *a, GError **error)
 }
 
 /* Names that agents act on; anything else makes them try again later. */
-static void fill_refused(Admission *out, const GError *cause)
+static void fill_refused(ChannelAdmission *out, const GError *cause)
 {
     ErrorCode code = error_code(cause);
     gboolean ours = error_http_status(code, ERROR_DIALECT_JSON) < 500;
@@ -192,7 +192,7 @@ static void fill_refused(Admission *out, const GError *cause)
 }
 
 void channel_admit(const ChannelWorld *world, ChannelKind kind, const Upgrade *upgrade,
-                   const char *over_session, Admission *ret)
+                   const char *over_session, ChannelAdmission *ret)
 {
     g_auto(Admitting) a = { .world = world,
                             .kind = kind,
@@ -201,7 +201,7 @@ void channel_admit(const ChannelWorld *world, ChannelKind kind, const Upgrade *u
                             .out = ret };
     g_autoptr(GError) error = NULL;
 
-    *ret = (Admission){ 0 };
+    *ret = (ChannelAdmission){ 0 };
     if (admit(&a, &error))
         return;
     fill_refused(ret, error);

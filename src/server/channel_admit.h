@@ -27,9 +27,9 @@ typedef struct {
     char *container_instance_id;
     char *cluster_arn;
     char *container_instance_arn;
-} Admission;
+} ChannelAdmission;
 
 /* over_session: a session of this daemon that has ended, though its row says otherwise; NULL: none. */
 void channel_admit(const ChannelWorld *world, ChannelKind kind, const Upgrade *upgrade,
-                   const char *over_session, Admission *ret);
-void admission_clear(Admission *admission);
+                   const char *over_session, ChannelAdmission *ret);
+void channel_admission_clear(ChannelAdmission *admission);

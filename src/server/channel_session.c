@@ -18,7 +18,7 @@ typedef struct {
     ChannelKind kind;
     Upgrade *upgrade;
     char *over_session;
-    Admission admission;
+    ChannelAdmission admission;
 } Admit;
 
 static void admit_clear(ChannelJob *job)
@@ -27,7 +27,7 @@ static void admit_clear(ChannelJob *job)
 
     upgrade_free(admit->upgrade);
     g_free(admit->over_session);
-    admission_clear(&admit->admission);
+    channel_admission_clear(&admit->admission);
 }
 
 static void admit_work(ChannelJob *job, const ChannelWorld *world)
@@ -53,7 +53,7 @@ static void on_text(Ws *ws G_GNUC_UNUSED, const char *text, gsize length, gpoint
         tcs_text(loop, conn, text, length);
 }
 
-static void open_session(ChannelLoop *loop, ChannelConn *conn, Admission *admission)
+static void open_session(ChannelLoop *loop, ChannelConn *conn, ChannelAdmission *admission)
 {
     conn->ci_id = admission->ci_id;
     conn->session = g_steal_pointer(&admission->session);
@@ -103,7 +103,7 @@ static void submit_admit(ChannelLoop *loop, ChannelConn *conn);
 static void admit_done(ChannelJob *job, gpointer user)
 {
     Admit *admit = (Admit *)job;
-    Admission *admission = &admit->admission;
+    ChannelAdmission *admission = &admit->admission;
     ChannelLoop *loop = user;
     ChannelConn *conn = loop_conn(loop, admit->conn_id);
 
