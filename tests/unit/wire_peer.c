@@ -1,5 +1,5 @@
 /*
- * tests/unit/wire_peer.c - our codecs behind lines of JSON, for wire_truth.t
+ * tests/unit/wire_peer.c - our codecs and signatures behind lines of JSON, for wire_truth.t and sigv4_truth.t
  *
  * Each line of input {"do", "service", "operation", ...} gives one line of output: what the codec made, or
  * {"error": symbol, "message"}.
@@ -8,10 +8,13 @@
 #include "catalog/catalog.h"
 #include "shape/check.h"
 #include "wire/codec.h"
+#include "wire/sigv4.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define HEADERS_MAX 64
 
 typedef struct {
     const Service *service;
@@ -67,6 +70,40 @@ static json_t *encode_error(const Service *service, const char *message)
                      "status", status);
 }
 
+/* Whether a request {method, path, query, headers, body, secret, now} verifies. */
+static json_t *verify(const json_t *line)
+{
+    const json_t *body = json_object_get(line, "body");
+    const json_t *pairs = json_object_get(line, "headers");
+    SigV4Header headers[HEADERS_MAX];
+    SigV4Request request = { .method = json_string_value(json_object_get(line, "method")),
+                             .path = json_string_value(json_object_get(line, "path")),
+                             .query = json_string_value(json_object_get(line, "query")),
+                             .headers = headers,
+                             .body = json_string_value(body),
+                             .body_length = json_string_length(body) };
+    g_autoptr(GError) error = NULL;
+    g_auto(SigV4Claim) claim = { 0 };
+    guint8 key[SIGV4_KEY_SIZE];
+    json_t *pair;
+    size_t n;
+
+    json_array_foreach(pairs, n, pair)
+        if (request.header_count < HEADERS_MAX)
+            headers[request.header_count++] =
+                (SigV4Header){ json_string_value(json_array_get(pair, 0)),
+                               json_string_value(json_array_get(pair, 1)) };
+    if (sigv4_parse(&request, &claim, &error)) {
+        sigv4_signing_key(json_string_value(json_object_get(line, "secret")), claim.date,
+                          claim.region, claim.service, key);
+        if (sigv4_verify(&request, &claim, key,
+                         json_integer_value(json_object_get(line, "now")) * 1000000, &error))
+            return json_pack("{s:{}}", "made");
+    }
+    return json_pack("{s:s, s:s}", "error", error_symbol(error_code(error)), "message",
+                     error->message);
+}
+
 static json_t *answer(const json_t *line)
 {
     const char *what = json_string_value(json_object_get(line, "do"));
@@ -78,9 +115,11 @@ static json_t *answer(const json_t *line)
                 .tree = json_object_get(line, "tree") };
 
     for (guint i = 0; i < SERVICE__COUNT; i++)
-        if (g_str_equal(catalog_services[i].name,
-                        json_string_value(json_object_get(line, "service"))))
+        if (g_strcmp0(catalog_services[i].name,
+                      json_string_value(json_object_get(line, "service"))) == 0)
             job.service = &catalog_services[i];
+    if (g_str_equal(what, "verify"))
+        return verify(line);
     if (g_str_equal(what, "encode_error"))
         return encode_error(job.service, json_string_value(json_object_get(line, "message")));
     job.operation = job.service ? catalog_operation(job.service, operation) : NULL;
