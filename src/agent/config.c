@@ -67,13 +67,13 @@ gboolean agent_config_duration(const char *text, guint *ret_ms)
 {
     guint64 total = 0;
 
-    if (!g_ascii_isdigit(*text))
+    if (!*text)
         return FALSE;
     while (*text) {
         char *unit = NULL;
         guint64 number = g_ascii_strtoull(text, &unit, 10);
         guint64 scale = 0;
-        if (unit == text || number > G_MAXUINT)
+        if (!g_ascii_isdigit(*text) || number > G_MAXUINT)
             return FALSE;
         if (g_str_has_prefix(unit, "ms"))
             scale = 1;
