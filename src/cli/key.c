@@ -7,7 +7,7 @@
 
 static const Column key_columns[] = {
     { "NAME", "KeyName", FORM_TEXT }, { "TYPE", "KeyType", FORM_TEXT },
-    { "ID", "KeyPairId", FORM_TEXT }, { "FINGERPRINT", "KeyFingerprint", FORM_TEXT }, { 0 },
+    { "FINGERPRINT", "KeyFingerprint", FORM_TEXT }, { 0 },
 };
 
 static gboolean run_key_list(Cli *cli, GError **error)

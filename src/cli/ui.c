@@ -132,10 +132,8 @@ static char *list_text(const json_t *list)
     return g_string_free(g_steal_pointer(&text), FALSE);
 }
 
-char *ui_cell(const json_t *row, const char *path, ColumnForm form)
+static char *value_text(const json_t *value, const char *path, ColumnForm form)
 {
-    const json_t *value = value_at(row, path);
-
     if (g_str_has_suffix(path, "#"))
         return g_strdup_printf("%zu", json_array_size(value));
     if (json_is_integer(value) && form == FORM_TIME)
@@ -155,21 +153,33 @@ char *ui_cell(const json_t *row, const char *path, ColumnForm form)
     return g_strdup(json_string_value(value));
 }
 
+char *ui_cell(const json_t *row, const char *path, ColumnForm form)
+{
+    g_auto(GStrv) paths = g_strsplit(path, "/", -1);
+
+    for (char **one = paths; *one; one++) {
+        char *text = value_text(value_at(row, *one), *one, form);
+        g_free(*one);
+        *one = text;
+    }
+    return g_strjoinv("/", paths);
+}
+
 /* -- tables */
 static gsize width_of(const char *text)
 {
     return (gsize)g_utf8_strlen(text, -1);
 }
 
-/* Narrows the widest column until a row fits. */
+/* Narrows the widest column until a row fits; never the first, which names the row. */
 static void fit(gsize *widths, guint count)
 {
     for (;;) {
         gsize total = 0;
-        guint widest = 0;
+        guint widest = count - 1;
         for (guint c = 0; c < count; c++) {
             total += widths[c] + (c + 1 < count ? 2 : 0);
-            if (widths[c] > widths[widest])
+            if (c > 0 && widths[c] > widths[widest])
                 widest = c;
         }
         if (total <= WIDTH_MAX || widths[widest] <= 8)

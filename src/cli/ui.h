@@ -19,7 +19,7 @@ typedef enum {
 
 typedef struct {
     const char *title;
-    const char *path; /* "State.Name"; a number is an index; "#" counts a list */
+    const char *path; /* "State.Name"; a number is an index; "#" counts a list; "A/B" joins */
     ColumnForm form;
 } Column;
 

@@ -1,4 +1,5 @@
 #include "base/errors.h"
+#include "cli/local.h"
 #include "cli/process.h"
 #include "cli/up.h"
 #include "store/setup.h"
@@ -8,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Whether something listens on a port of this machine. */
@@ -121,10 +123,34 @@ gboolean up_registry(Up *up, GError **error)
     return daemon_up(up, "registry", argv, up->in->user, (guint)port, error);
 }
 
+/* Why a running berthd must be started anew: static, or NULL. Its pid file is as old as it is. */
+static const char *outdated(const Up *up, const char *program)
+{
+    g_autofree char *pid_file = install_pid_file(up->in, "berthd");
+    struct stat began, settings, certificate;
+    pid_t pid = 0;
+
+    if (!process_lives(pid_file, &pid) || stat(pid_file, &began) < 0)
+        return NULL;
+    g_autofree char *link = g_strdup_printf("/proc/%d/exe", (int)pid);
+    g_autofree char *runs = g_file_read_link(link, NULL);
+    if (g_strcmp0(runs, program) != 0)
+        return "another program";
+    if (stat(up->config->file, &settings) == 0 && settings.st_mtime > began.st_mtime)
+        return "new settings";
+    if (stat(up->in->server_cert, &certificate) == 0 && certificate.st_mtime > began.st_mtime)
+        return "a new certificate";
+    return NULL;
+}
+
 gboolean up_berthd(Up *up, GError **error)
 {
     g_autofree char *berthd = install_program("berthd", error);
     const char *const argv[] = { berthd, "--config", up->config->file, NULL };
+    const char *why = berthd ? outdated(up, berthd) : NULL;
+    gboolean ran;
 
+    if (why && !local_stop(up->in, "berthd", &ran, error))
+        return FALSE;
     return berthd && daemon_up(up, "berthd", argv, NULL, up->config->listen_port, error);
 }

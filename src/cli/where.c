@@ -3,11 +3,14 @@
 
 /* -- zones */
 static const Column zone_columns[] = {
-    { "ZONE", "ZoneName", FORM_TEXT },          { "HOSTS", "Hosts", FORM_TEXT },
-    { "VCPUS", "UsedVCpus", FORM_TEXT },        { "OF", "CapacityVCpus", FORM_TEXT },
-    { "MIB", "UsedMemoryMiB", FORM_TEXT },      { "OF", "CapacityMemoryMiB", FORM_TEXT },
-    { "INSTANCES", "Instances", FORM_TEXT },    { "CPU RATIO", "CpuOvercommit", FORM_TEXT },
-    { "MEM RATIO", "MemoryOvercommit", FORM_TEXT }, { 0 },
+    { "ZONE", "ZoneName", FORM_TEXT },
+    { "HOSTS", "Hosts", FORM_TEXT },
+    { "VCPUS", "UsedVCpus/CapacityVCpus", FORM_TEXT },
+    { "MIB", "UsedMemoryMiB/CapacityMemoryMiB", FORM_TEXT },
+    { "INSTANCES", "Instances", FORM_TEXT },
+    { "CPU RATIO", "CpuOvercommit", FORM_TEXT },
+    { "MEM RATIO", "MemoryOvercommit", FORM_TEXT },
+    { 0 },
 };
 
 static gboolean run_zone_list(Cli *cli, GError **error)
@@ -57,11 +60,14 @@ static gboolean run_zone_delete(Cli *cli, GError **error)
 
 /* -- hosts */
 static const Column host_columns[] = {
-    { "HOST", "HostId", FORM_TEXT },          { "ZONE", "ZoneName", FORM_TEXT },
-    { "STATE", "State", FORM_TEXT },          { "HEALTH", "Health", FORM_TEXT },
-    { "VCPUS", "UsedVCpus", FORM_TEXT },      { "OF", "CapacityVCpus", FORM_TEXT },
-    { "MIB", "UsedMemoryMiB", FORM_TEXT },    { "OF", "CapacityMemoryMiB", FORM_TEXT },
-    { "URI", "Uri", FORM_TEXT },              { 0 },
+    { "HOST", "HostId", FORM_TEXT },
+    { "ZONE", "ZoneName", FORM_TEXT },
+    { "STATE", "State", FORM_TEXT },
+    { "HEALTH", "Health", FORM_TEXT },
+    { "VCPUS", "UsedVCpus/CapacityVCpus", FORM_TEXT },
+    { "MIB", "UsedMemoryMiB/CapacityMemoryMiB", FORM_TEXT },
+    { "URI", "Uri", FORM_TEXT },
+    { 0 },
 };
 
 static gboolean run_host_list(Cli *cli, GError **error)
