@@ -21,8 +21,8 @@ static GPtrArray *of_zone(const GPtrArray *list, const char *zone_name)
 }
 
 /* The available zone of these that takes most instances; the first by name on a tie. */
-static const Zone *roomiest(const GPtrArray *zones, const GPtrArray *list,
-                            const CapacityNeed *need, guint limit)
+static const Zone *roomiest(const GPtrArray *zones, const GPtrArray *list, const CapacityNeed *need,
+                            guint limit)
 {
     const Zone *best = NULL;
     guint best_room = 0;

@@ -13,7 +13,8 @@ const char **json_strings(const json_t *list)
     const json_t *value;
     size_t n;
 
-    json_array_foreach(list, n, value) {
+    json_array_foreach(list, n, value)
+    {
         if (json_is_string(value))
             g_ptr_array_add(strings, (gpointer)json_string_value(value));
     }
@@ -44,7 +45,8 @@ gboolean ec2_refuse_others(const json_t *params, const char *inside, const char 
     const char *name;
     json_t *value;
 
-    json_object_foreach((json_t *)params, name, value) {
+    json_object_foreach((json_t *)params, name, value)
+    {
         gboolean empty = json_is_array(value) && json_array_size(value) == 0;
         if (empty || strcmp(name, "DryRun") == 0 || strcmp(name, "ClientToken") == 0)
             continue;
@@ -121,8 +123,8 @@ static gboolean tag_check(const json_t *tag, GError **error)
         return fail(error, INVALID_PARAMETER,
                     "Tag keys starting with 'aws:' are reserved for internal use");
     if (g_utf8_strlen(key, -1) > TAG_KEY_MAX)
-        return fail(error, INVALID_PARAMETER,
-                    "Tag key exceeds the maximum length of %d characters", TAG_KEY_MAX);
+        return fail(error, INVALID_PARAMETER, "Tag key exceeds the maximum length of %d characters",
+                    TAG_KEY_MAX);
     if (g_utf8_strlen(value, -1) > TAG_VALUE_MAX)
         return fail(error, INVALID_PARAMETER,
                     "Tag value exceeds the maximum length of %d characters", TAG_VALUE_MAX);
@@ -135,7 +137,8 @@ gboolean ec2_tags_check(const json_t *tags, GError **error)
     const json_t *tag;
     size_t n;
 
-    json_array_foreach(tags, n, tag) {
+    json_array_foreach(tags, n, tag)
+    {
         if (!tag_check(tag, error))
             return FALSE;
         const char *key = json_string_value(json_object_get(tag, "Key"));
@@ -148,13 +151,13 @@ gboolean ec2_tags_check(const json_t *tags, GError **error)
     return TRUE;
 }
 
-gboolean ec2_tag_specifications_check(const Request *rq, const char *const *allowed,
-                                      GError **error)
+gboolean ec2_tag_specifications_check(const Request *rq, const char *const *allowed, GError **error)
 {
     const json_t *row;
     size_t n;
 
-    json_array_foreach(request_member(rq, "TagSpecifications"), n, row) {
+    json_array_foreach(request_member(rq, "TagSpecifications"), n, row)
+    {
         const char *type = json_string_value(json_object_get(row, "ResourceType"));
         if (!type || !g_strv_contains(allowed, type))
             return fail(error, INVALID_PARAMETER,
@@ -173,7 +176,8 @@ json_t *ec2_tag_specification(const Request *rq, const char *type)
     const json_t *row;
     size_t n;
 
-    json_array_foreach(request_member(rq, "TagSpecifications"), n, row) {
+    json_array_foreach(request_member(rq, "TagSpecifications"), n, row)
+    {
         if (g_strcmp0(json_string_value(json_object_get(row, "ResourceType")), type) == 0)
             return json_object_get(row, "Tags");
     }
@@ -189,7 +193,8 @@ gboolean ec2_tag_specifications_set(Request *rq, const char *type, const char *c
     const json_t *tag;
     size_t n;
 
-    json_array_foreach(ec2_tag_specification(rq, type), n, tag) {
+    json_array_foreach(ec2_tag_specification(rq, type), n, tag)
+    {
         g_ptr_array_add(keys, (gpointer)json_string_value(json_object_get(tag, "Key")));
         g_ptr_array_add(values, (gpointer)json_string_value(json_object_get(tag, "Value")));
     }

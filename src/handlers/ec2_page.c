@@ -39,8 +39,8 @@ static gboolean token_read(const Request *rq, const char *token, Ec2Page *page)
     return TRUE;
 }
 
-gboolean ec2_page_open(const Request *rq, const char *what, gint minimum, gint maximum, Ec2Page *ret_page,
-                   GError **error)
+gboolean ec2_page_open(const Request *rq, const char *what, gint minimum, gint maximum,
+                       Ec2Page *ret_page, GError **error)
 {
     const char *token = request_text(rq, "NextToken");
     gint64 limit = request_int(rq, "MaxResults", 0);
@@ -70,7 +70,7 @@ void ec2_page_continue(const Request *rq, const Ec2Page *page, const char *after
 }
 
 json_t *ec2_page_answer(const Request *rq, const Ec2Page *page, const char *member, json_t *items,
-                    GError **error)
+                        GError **error)
 {
     json_auto_t *all = items;
     guint64 from = 0;

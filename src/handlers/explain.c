@@ -96,9 +96,9 @@ static void instance_facts(Explanation *e, const Instance *i)
     explanation_fact(e, "fault", i->fault);
     explanation_fact(e, "fault message", i->fault_message);
     explanation_section(e, "Rule");
-    explanation_fact(e, "row", instance_row(i) == INSTANCE_ROW_FAULT
-                                   ? "fault"
-                                   : instance_desire_name(instance_row(i)));
+    explanation_fact(e, "row",
+                     instance_row(i) == INSTANCE_ROW_FAULT ? "fault"
+                                                           : instance_desire_name(instance_row(i)));
     explanation_fact(e, "column", instance_seen_name(i->seen));
     explanation_fact(e, "state", instance_state_name(instance_state(i)));
     explanation_fact(e, "next act", instance_act_name(instance_act(i)));
@@ -128,8 +128,8 @@ static char *instance_summary(const Instance *i)
 
 static gboolean bootstrap_facts(Explanation *e, Request *rq, const char *id, GError **error)
 {
-    g_autoptr(GPtrArray) list = bootstraps_list(
-        rq->tx, rq->account_id, (const char *const[]){ id, NULL }, NULL, error);
+    g_autoptr(GPtrArray) list =
+        bootstraps_list(rq->tx, rq->account_id, (const char *const[]){ id, NULL }, NULL, error);
 
     if (!list || list->len == 0)
         return list != NULL;
@@ -152,8 +152,8 @@ static gboolean explain_instance(Request *rq, const char *id, Explanation *e, gb
     *ret_mine = id_is_ec2(id, "i");
     if (!*ret_mine)
         return TRUE;
-    g_autoptr(GPtrArray) list = instances_get(
-        rq->tx, rq->account_id, (const char *const[]){ id, NULL }, FALSE, error);
+    g_autoptr(GPtrArray) list =
+        instances_get(rq->tx, rq->account_id, (const char *const[]){ id, NULL }, FALSE, error);
     if (!list)
         return FALSE;
     const Instance *i = list->pdata[0];
@@ -163,8 +163,7 @@ static gboolean explain_instance(Request *rq, const char *id, Explanation *e, gb
     /* Hosts are the administrator's to know. */
     if (rq->identity->is_admin)
         explanation_fact(e, "host", i->host_id);
-    return bootstrap_facts(e, rq, id, error) &&
-           explanation_add_past(e, rq, "instance", id, error);
+    return bootstrap_facts(e, rq, id, error) && explanation_add_past(e, rq, "instance", id, error);
 }
 
 /* -- images and hosts */

@@ -26,8 +26,8 @@ gboolean explanation_add_past(Explanation *e, Request *rq, const char *kind, con
                               GError **error);
 
 /* Whether this id is of a kind it knows; *ret_mine says so, and then e is filled. */
-typedef gboolean (*ExplainFunction)(Request *rq, const char *id, Explanation *e,
-                                    gboolean *ret_mine, GError **error);
+typedef gboolean (*ExplainFunction)(Request *rq, const char *id, Explanation *e, gboolean *ret_mine,
+                                    GError **error);
 
 /* handlers/explain_ecs.c: tasks, services, container instances and clusters, by id or ARN. */
 gboolean explain_ecs(Request *rq, const char *id, Explanation *e, gboolean *ret_mine,

@@ -9,8 +9,8 @@
 #define TAG_PREFIX "tag:"
 
 typedef struct {
-    const char *path;    /* NULL: a tag's filter */
-    const char *tag_key; /* of "tag:KEY"; NULL: any tag */
+    const char *path;     /* NULL: a tag's filter */
+    const char *tag_key;  /* of "tag:KEY"; NULL: any tag */
     const char *tag_part; /* "Key" or "Value" */
     const json_t *values;
 } Filter;
@@ -53,15 +53,16 @@ Filters *filters_new(const Request *rq, const FilterName *names, gboolean tags, 
 
     filters->list = g_array_new(FALSE, TRUE, sizeof(Filter));
     filters->kept = json_incref((json_t *)rq->params);
-    json_array_foreach(given, n, row) {
+    json_array_foreach(given, n, row)
+    {
         Filter filter = { .values = json_object_get(row, "Values") };
         const char *name = json_string_value(json_object_get(row, "Name"));
         if (!name || !read_name(name, names, tags, &filter))
             return fail_null(error, INVALID_PARAMETER, "The filter '%s' is invalid",
                              name ? name : "null");
         if (json_array_size(filter.values) > VALUES_MAX)
-            return fail_null(error, INVALID_PARAMETER,
-                             "The filter '%s' has more than %d values", name, VALUES_MAX);
+            return fail_null(error, INVALID_PARAMETER, "The filter '%s' has more than %d values",
+                             name, VALUES_MAX);
         g_array_append_val(filters->list, filter);
     }
     return g_steal_pointer(&filters);
@@ -77,7 +78,8 @@ static gboolean matches_text(const json_t *values, const char *text, gboolean fo
     const json_t *value;
     size_t n;
 
-    json_array_foreach(values, n, value) {
+    json_array_foreach(values, n, value)
+    {
         const char *pattern = json_string_value(value);
         if (!pattern)
             continue;
@@ -111,7 +113,8 @@ static gboolean matches_path(const json_t *values, const json_t *tree, const cha
     size_t n;
 
     if (json_is_array(tree)) {
-        json_array_foreach(tree, n, element) {
+        json_array_foreach(tree, n, element)
+        {
             if (matches_path(values, element, path, time))
                 return TRUE;
         }
@@ -129,7 +132,8 @@ static gboolean matches_tags(const Filter *filter, const json_t *tags)
     const json_t *tag;
     size_t n;
 
-    json_array_foreach(tags, n, tag) {
+    json_array_foreach(tags, n, tag)
+    {
         const char *key = json_string_value(json_object_get(tag, "Key"));
         if ((!filter->tag_key || g_strcmp0(key, filter->tag_key) == 0) &&
             matches_leaf(filter->values, json_object_get(tag, filter->tag_part), FALSE))

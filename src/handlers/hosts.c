@@ -169,10 +169,10 @@ static json_t *host_json(const Host *h)
         "{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:i, s:I}", "HostId", h->id,
         "Uri", h->uri, "ZoneName", h->zone_name, "State", draining ? "DRAINING" : "ACTIVE",
         "Health", health(h), "SharePercent", h->share_percent, "TotalVCpus", h->vcpus,
-        "TotalMemoryMiB", (json_int_t)h->memory_mib, "CapacityVCpus",
-        (json_int_t)capacity_vcpus(h), "CapacityMemoryMiB", (json_int_t)capacity_memory_mib(h),
-        "UsedVCpus", (json_int_t)h->used_vcpus, "UsedMemoryMiB", (json_int_t)h->used_memory_mib,
-        "Instances", h->instances, "CreatedAt", (json_int_t)h->created_us);
+        "TotalMemoryMiB", (json_int_t)h->memory_mib, "CapacityVCpus", (json_int_t)capacity_vcpus(h),
+        "CapacityMemoryMiB", (json_int_t)capacity_memory_mib(h), "UsedVCpus",
+        (json_int_t)h->used_vcpus, "UsedMemoryMiB", (json_int_t)h->used_memory_mib, "Instances",
+        h->instances, "CreatedAt", (json_int_t)h->created_us);
 
     if (h->fault)
         json_object_set_new(item, "Detail", json_string(h->fault));
@@ -203,9 +203,8 @@ json_t *add_host(Request *rq, GError **error)
         return fail_null(error, INVALID_PARAMETER,
                          "\"%s\" is no libvirt URI; a local host is qemu:///system",
                          request_text(rq, "Uri"));
-    g_autofree char *id =
-        hosts_insert(rq->tx, fresh, zone->zone_name, request_text(rq, "Uri"),
-                     (gint)request_int(rq, "SharePercent", 100), error);
+    g_autofree char *id = hosts_insert(rq->tx, fresh, zone->zone_name, request_text(rq, "Uri"),
+                                       (gint)request_int(rq, "SharePercent", 100), error);
     return id ? host_answer(rq, id, error) : NULL;
 }
 
@@ -266,8 +265,9 @@ json_t *remove_host(Request *rq, GError **error)
     if (!host)
         return NULL;
     if (request_bool(rq, "Force", FALSE))
-        return fail_null(error, UNSUPPORTED, "Force is not supported here: terminate the host's"
-                                             " instances first");
+        return fail_null(error, UNSUPPORTED,
+                         "Force is not supported here: terminate the host's"
+                         " instances first");
     g_autofree char *held = hosts_instances(rq->tx, host->id, error);
     if (!held)
         return NULL;

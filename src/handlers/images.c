@@ -9,15 +9,13 @@
 
 #include <string.h>
 
-#define NAME_CHARACTERS                                                                            \
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789()[] ./-'@_"
-#define DEFAULT_USER "admin"
-#define DEFAULT_ROOT "/dev/sda1"
+#define NAME_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789()[] ./-'@_"
+#define DEFAULT_USER    "admin"
+#define DEFAULT_ROOT    "/dev/sda1"
 
 static const FilterName image_filters[] = {
     { "architecture", "Architecture" },
-    { "block-device-mapping.delete-on-termination",
-      "BlockDeviceMappings.Ebs.DeleteOnTermination" },
+    { "block-device-mapping.delete-on-termination", "BlockDeviceMappings.Ebs.DeleteOnTermination" },
     { "block-device-mapping.device-name", "BlockDeviceMappings.DeviceName" },
     { "block-device-mapping.encrypted", "BlockDeviceMappings.Ebs.Encrypted" },
     { "block-device-mapping.snapshot-id", "BlockDeviceMappings.Ebs.SnapshotId" },
@@ -52,25 +50,25 @@ static json_t *image_json(const Image *m)
     g_autofree char *location = g_strdup_printf("%s/%s", m->account_id, m->name);
     json_t *ebs = json_pack("{s:s, s:b, s:s, s:b}", "SnapshotId", m->snapshot_id,
                             "DeleteOnTermination", 1, "VolumeType", "gp2", "Encrypted", 0);
-    json_t *item = json_pack(
-        "{s:s, s:s, s:s, s:s, s:b, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:s,"
-        " s:[{s:s, s:o}]}",
-        "ImageId", m->id, "Name", m->name, "ImageLocation", location, "OwnerId", m->account_id,
-        "Public", (int)m->is_public, "State", m->state, "Architecture", m->architecture,
-        "ImageType", "machine", "RootDeviceName", m->root_device_name, "RootDeviceType", "ebs",
-        "VirtualizationType", "hvm", "Hypervisor", "xen", "CreationDate",
-        clock_iso_ms(m->created_us, created), "EnaSupport", 1, "PlatformDetails", "Linux/UNIX",
-        "UsageOperation", "RunInstances", "BlockDeviceMappings", "DeviceName", m->root_device_name,
-        "Ebs", ebs);
+    json_t *item =
+        json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:s,"
+                  " s:[{s:s, s:o}]}",
+                  "ImageId", m->id, "Name", m->name, "ImageLocation", location, "OwnerId",
+                  m->account_id, "Public", (int)m->is_public, "State", m->state, "Architecture",
+                  m->architecture, "ImageType", "machine", "RootDeviceName", m->root_device_name,
+                  "RootDeviceType", "ebs", "VirtualizationType", "hvm", "Hypervisor", "xen",
+                  "CreationDate", clock_iso_ms(m->created_us, created), "EnaSupport", 1,
+                  "PlatformDetails", "Linux/UNIX", "UsageOperation", "RunInstances",
+                  "BlockDeviceMappings", "DeviceName", m->root_device_name, "Ebs", ebs);
 
     if (m->virtual_bytes)
         json_object_set_new(ebs, "VolumeSize", json_integer(image_root_gib(m)));
     if (m->description)
         json_object_set_new(item, "Description", json_string(m->description));
     if (m->fault)
-        json_object_set_new(item, "StateReason",
-                            json_pack("{s:s, s:s}", "Code", "Client.ImportFailed", "Message",
-                                      m->fault));
+        json_object_set_new(
+            item, "StateReason",
+            json_pack("{s:s, s:s}", "Code", "Client.ImportFailed", "Message", m->fault));
     return item;
 }
 
@@ -152,8 +150,8 @@ static gboolean check_name(const char *name, GError **error)
 static char *resolve(const Request *rq, const char *given, GError **error)
 {
     const char *folder = rq->context->config->image_dir;
-    g_autofree char *path = given[0] == '/' ? g_strdup(given)
-                                            : g_build_filename(folder, given, NULL);
+    g_autofree char *path =
+        given[0] == '/' ? g_strdup(given) : g_build_filename(folder, given, NULL);
     g_autofree char *whole = g_canonicalize_filename(path, "/");
     g_autofree char *below = g_strconcat(folder, "/", NULL);
 
@@ -258,8 +256,7 @@ static Image *own_image(Request *rq, GError **error)
     if (!m)
         return NULL;
     if (strcmp(m->account_id, rq->account_id) != 0)
-        return fail_null(error, IMAGE_ACCESS,
-                         "Unauthorized attempt to access restricted resource");
+        return fail_null(error, IMAGE_ACCESS, "Unauthorized attempt to access restricted resource");
     return g_steal_pointer(&m);
 }
 
@@ -336,7 +333,8 @@ static gboolean permit_list(Permission *p, gboolean add, const json_t *list, GEr
     const json_t *row;
     size_t n;
 
-    json_array_foreach(list, n, row) {
+    json_array_foreach(list, n, row)
+    {
         if (!permit(p, add, json_text_at(row, "Group"), json_text_at(row, "UserId"), error))
             return FALSE;
     }
@@ -350,11 +348,13 @@ static gboolean permit_old(const Request *rq, Permission *p, GError **error)
     const json_t *value;
     size_t n;
 
-    json_array_foreach(request_member(rq, "UserIds"), n, value) {
+    json_array_foreach(request_member(rq, "UserIds"), n, value)
+    {
         if (!permit(p, add, NULL, json_string_value(value), error))
             return FALSE;
     }
-    json_array_foreach(request_member(rq, "UserGroups"), n, value) {
+    json_array_foreach(request_member(rq, "UserGroups"), n, value)
+    {
         if (!permit(p, add, json_string_value(value), NULL, error))
             return FALSE;
     }
@@ -383,11 +383,10 @@ json_t *modify_image_attribute(Request *rq, GError **error)
 {
     const char *attribute = request_text(rq, "Attribute");
     const char *text = json_text_at(request_member(rq, "Description"), "Value");
-    g_autoptr(Image) m =
-        EC2_ONLY(rq, error, "ImageId", "Attribute", "Value", "Description", "LaunchPermission",
-                 "OperationType", "UserIds", "UserGroups")
-            ? own_image(rq, error)
-            : NULL;
+    g_autoptr(Image) m = EC2_ONLY(rq, error, "ImageId", "Attribute", "Value", "Description",
+                                  "LaunchPermission", "OperationType", "UserIds", "UserGroups")
+                             ? own_image(rq, error)
+                             : NULL;
 
     if (!m)
         return NULL;

@@ -106,8 +106,7 @@ json_t *describe_instance_attribute(Request *rq, GError **error)
     const char *member = NULL;
     g_autoptr(Instance) i =
         EC2_ONLY(rq, error, "InstanceId", "Attribute") ? instance_asked(rq, FALSE, error) : NULL;
-    json_t *value =
-        i ? attribute_json(rq, i, request_text(rq, "Attribute"), &member, error) : NULL;
+    json_t *value = i ? attribute_json(rq, i, request_text(rq, "Attribute"), &member, error) : NULL;
 
     return value ? json_pack("{s:s, s:o}", "InstanceId", i->id, member, value) : NULL;
 }
@@ -158,10 +157,10 @@ static gboolean set_user_data(Request *rq, const Instance *i, const char *value,
     if (!*value)
         return instances_set_user_data(rq->tx, i->id, NULL, error);
     g_autoptr(GBytes) data = launch_user_data(value, error);
-    return data && instances_set_user_data(rq->tx, i->id,
-                                           db_bytes(rq->tx, g_bytes_get_data(data, NULL),
-                                                    g_bytes_get_size(data)),
-                                           error);
+    return data &&
+           instances_set_user_data(
+               rq->tx, i->id,
+               db_bytes(rq->tx, g_bytes_get_data(data, NULL), g_bytes_get_size(data)), error);
 }
 
 static const struct {
@@ -199,15 +198,13 @@ json_t *modify_instance_attribute(Request *rq, GError **error)
         return NULL;
     for (gsize n = 0; n < G_N_ELEMENTS(settable); n++) {
         gboolean old = g_strcmp0(attribute, settable[n].attribute) == 0;
-        const char *value =
-            old ? request_text(rq, "Value") : value_of(rq, settable[n].member);
+        const char *value = old ? request_text(rq, "Value") : value_of(rq, settable[n].member);
         if (value && !settable[n].set(rq, i, value, error))
             return NULL;
         done = done || value;
     }
     if (!done)
-        return fail_null(error, UNSUPPORTED,
-                         "The attribute '%s' cannot be modified here",
+        return fail_null(error, UNSUPPORTED, "The attribute '%s' cannot be modified here",
                          attribute ? attribute : "that is asked for");
     return json_object();
 }

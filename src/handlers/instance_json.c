@@ -69,10 +69,10 @@ json_t *metadata_options_json(const json_t *details)
 
 static json_t *profile_json(const Instance *i)
 {
-    g_autofree char *arn = g_strdup_printf("arn:aws:iam::%s:instance-profile/%s", i->account_id,
-                                           i->instance_profile);
-    g_autofree char *id = id_ec2_derived(
-        "AIPA", (const char *const[]){ i->account_id, i->instance_profile, NULL });
+    g_autofree char *arn =
+        g_strdup_printf("arn:aws:iam::%s:instance-profile/%s", i->account_id, i->instance_profile);
+    g_autofree char *id =
+        id_ec2_derived("AIPA", (const char *const[]){ i->account_id, i->instance_profile, NULL });
     g_autofree char *upper = g_ascii_strup(id + strlen("AIPA-"), -1);
     g_autofree char *full = g_strconcat("AIPA", upper, NULL);
 
@@ -118,11 +118,11 @@ static void add_details(const Instance *i, json_t *item)
     json_auto_t *details = i->details ? json_loads(i->details, 0, NULL) : NULL;
     gboolean monitored = json_is_true(json_object_get(details, "Monitoring"));
 
-    json_object_update_new(
-        item, json_pack("{s:{s:s}, s:b, s:o}", "Monitoring", "State",
-                        monitored ? "enabled" : "disabled", "EbsOptimized",
-                        (int)json_is_true(json_object_get(details, "EbsOptimized")),
-                        "MetadataOptions", metadata_options_json(details)));
+    json_object_update_new(item,
+                           json_pack("{s:{s:s}, s:b, s:o}", "Monitoring", "State",
+                                     monitored ? "enabled" : "disabled", "EbsOptimized",
+                                     (int)json_is_true(json_object_get(details, "EbsOptimized")),
+                                     "MetadataOptions", metadata_options_json(details)));
 }
 
 static void add_optional(const Instance *i, json_t *item)

@@ -15,8 +15,7 @@ static const FilterName instance_filters[] = {
     { "architecture", "Architecture" },
     { "availability-zone", "Placement.AvailabilityZone" },
     { "block-device-mapping.attach-time", "@BlockDeviceMappings.Ebs.AttachTime" },
-    { "block-device-mapping.delete-on-termination",
-      "BlockDeviceMappings.Ebs.DeleteOnTermination" },
+    { "block-device-mapping.delete-on-termination", "BlockDeviceMappings.Ebs.DeleteOnTermination" },
     { "block-device-mapping.device-name", "BlockDeviceMappings.DeviceName" },
     { "block-device-mapping.status", "BlockDeviceMappings.Ebs.Status" },
     { "block-device-mapping.volume-id", "BlockDeviceMappings.Ebs.VolumeId" },
@@ -107,7 +106,7 @@ typedef struct {
     const char *const *ids; /* NULL: all */
     Filters *filters;
     Ec2Page page;
-    guint left;     /* items the page still takes */
+    guint left;      /* items the page still takes */
     gboolean tagged; /* trees need tags */
     GHashTable *tags;
     DefaultNetwork *net;
@@ -261,9 +260,8 @@ static gboolean show_instance(const void *data, const Instance *i)
 json_t *describe_instances(Request *rq, GError **error)
 {
     g_autofree const char **ids = request_strings(rq, "InstanceIds");
-    g_auto(Walk) walk = {
-        .rq = rq, .ids = ids, .show = show_instance, .tagged = TRUE, .all_states = TRUE
-    };
+    g_auto(Walk)
+        walk = { .rq = rq, .ids = ids, .show = show_instance, .tagged = TRUE, .all_states = TRUE };
     json_t *answer = NULL;
 
     if (!EC2_ONLY(rq, error, "InstanceIds", "Filters", "MaxResults", "NextToken") ||

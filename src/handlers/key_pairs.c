@@ -101,8 +101,8 @@ json_t *import_key_pair(Request *rq, GError **error)
 static json_t *pair_json(const KeyPair *pair, gboolean with_public)
 {
     json_t *item = json_pack("{s:s, s:s, s:s, s:s, s:I}", "KeyPairId", pair->id, "KeyName",
-                             pair->name, "KeyType", pair->type, "KeyFingerprint",
-                             pair->fingerprint, "CreateTime", (json_int_t)pair->created_us);
+                             pair->name, "KeyType", pair->type, "KeyFingerprint", pair->fingerprint,
+                             "CreateTime", (json_int_t)pair->created_us);
 
     if (with_public)
         json_object_set_new(item, "PublicKey", json_string(pair->public_key));
@@ -130,8 +130,7 @@ json_t *describe_key_pairs(Request *rq, GError **error)
         return NULL;
     json_t *items = json_array();
     for (guint n = 0; n < pairs->len; n++) {
-        json_auto_t *item =
-            pair_json(pairs->pdata[n], request_bool(rq, "IncludePublicKey", FALSE));
+        json_auto_t *item = pair_json(pairs->pdata[n], request_bool(rq, "IncludePublicKey", FALSE));
         ec2_tags_add(tags, all[n], item);
         if (filters_match(filters, item, NULL))
             json_array_append(items, item);

@@ -86,8 +86,8 @@ static void rows_fill(Rows *rows, const Admission *admission, const GPtrArray *i
 static GPtrArray *addresses(Request *rq, const LaunchPlan *plan, const DefaultSubnet *subnet,
                             Admission *admission, GError **error)
 {
-    g_autoptr(GPtrArray) ips = instances_free_addresses(
-        rq->tx, subnet->base, subnet->first, subnet->last, admission->count, error);
+    g_autoptr(GPtrArray) ips = instances_free_addresses(rq->tx, subnet->base, subnet->first,
+                                                        subnet->last, admission->count, error);
 
     if (!ips)
         return NULL;
@@ -103,10 +103,10 @@ static GPtrArray *addresses(Request *rq, const LaunchPlan *plan, const DefaultSu
 static gboolean insert(Request *rq, const LaunchPlan *plan, const DefaultSubnet *subnet,
                        const Rows *rows, GError **error)
 {
-    const char *user_data =
-        plan->user_data ? db_bytes(rq->tx, g_bytes_get_data(plan->user_data, NULL),
-                                   g_bytes_get_size(plan->user_data))
-                        : NULL;
+    const char *user_data = plan->user_data
+                                ? db_bytes(rq->tx, g_bytes_get_data(plan->user_data, NULL),
+                                           g_bytes_get_size(plan->user_data))
+                                : NULL;
     char *details = json_dumps(plan->details, JSON_COMPACT);
     InstanceLaunch launch = {
         .account_id = rq->account_id,
@@ -145,10 +145,9 @@ static gboolean insert(Request *rq, const LaunchPlan *plan, const DefaultSubnet 
 
 static gboolean insert_rest(Request *rq, const LaunchPlan *plan, const Rows *rows, GError **error)
 {
-    g_autofree char *what = g_strdup_printf("launched as %s, one of %u (%u to %u wanted), by %s (request %s)",
-                                            plan->type->name, rows->count, plan->minimum,
-                                            plan->maximum, rq->identity->principal_arn,
-                                            rq->request_id);
+    g_autofree char *what = g_strdup_printf(
+        "launched as %s, one of %u (%u to %u wanted), by %s (request %s)", plan->type->name,
+        rows->count, plan->minimum, plan->maximum, rq->identity->principal_arn, rq->request_id);
 
     if (!ec2_tag_specifications_set(rq, "instance", rows->ids, rows->count, error) ||
         !ec2_tag_specifications_set(rq, "volume", rows->volumes, rows->count, error) ||
@@ -186,10 +185,9 @@ json_t *run_instances(Request *rq, GError **error)
     if (!admission_find(rq, plan->zone_name, plan->type->name, &need, plan->minimum, plan->maximum,
                         &admission, error))
         return NULL;
-    g_autoptr(DefaultSubnet) subnet = default_subnet_new(plan->net, rq->account_id, rq->region,
-                                                         admission.zone_name, error);
-    g_autoptr(GPtrArray) ips =
-        subnet ? addresses(rq, plan, subnet, &admission, error) : NULL;
+    g_autoptr(DefaultSubnet) subnet =
+        default_subnet_new(plan->net, rq->account_id, rq->region, admission.zone_name, error);
+    g_autoptr(GPtrArray) ips = subnet ? addresses(rq, plan, subnet, &admission, error) : NULL;
     if (!ips)
         return NULL;
     rows_fill(&rows, &admission, ips);

@@ -17,10 +17,10 @@ typedef struct {
     InstanceType *type;
     KeyPair *key; /* NULL: none */
     DefaultNetwork *net;
-    char *zone_name; /* NULL: any */
+    char *zone_name;   /* NULL: any */
     GBytes *user_data; /* NULL: none */
-    char *profile;   /* NULL: none */
-    char *cluster;   /* that its agent registers in, when there is a profile */
+    char *profile;     /* NULL: none */
+    char *cluster;     /* that its agent registers in, when there is a profile */
     gint root_gib;
     json_t *details; /* given back by Describe */
 } LaunchPlan;

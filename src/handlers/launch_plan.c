@@ -103,12 +103,14 @@ static gboolean check_groups(const LaunchPlan *plan, const json_t *ids, const js
     const json_t *value;
     size_t n;
 
-    json_array_foreach(ids, n, value) {
+    json_array_foreach(ids, n, value)
+    {
         if (g_strcmp0(json_string_value(value), plan->net->group_id) != 0)
             return fail(error, GROUP_NOT_FOUND, "The security group '%s' does not exist",
                         json_string_value(value));
     }
-    json_array_foreach(names, n, value) {
+    json_array_foreach(names, n, value)
+    {
         if (g_strcmp0(json_string_value(value), "default") != 0)
             return fail(error, GROUP_NOT_FOUND, "The security group '%s' does not exist",
                         json_string_value(value));
@@ -174,12 +176,13 @@ static gboolean read_network(Request *rq, LaunchPlan *plan, GError **error)
     const char *subnet = request_text(rq, "SubnetId");
 
     plan->net = ec2_network(rq, error);
-    if (!plan->net ||
-        !ONLY_IN(placement, "Placement", error, "AvailabilityZone", "Tenancy"))
+    if (!plan->net || !ONLY_IN(placement, "Placement", error, "AvailabilityZone", "Tenancy"))
         return FALSE;
     if (tenancy && *tenancy && strcmp(tenancy, "default") != 0)
-        return fail(error, UNSUPPORTED, "The parameter Placement.Tenancy is not supported here"
-                                        " with the value '%s'", tenancy);
+        return fail(error, UNSUPPORTED,
+                    "The parameter Placement.Tenancy is not supported here"
+                    " with the value '%s'",
+                    tenancy);
     if (zone && *zone)
         plan->zone_name = g_strdup(zone);
     if (json_array_size(interfaces) && !read_interface(rq, plan, interfaces, error))
@@ -250,10 +253,10 @@ static gboolean read_root_volume(LaunchPlan *plan, const json_t *ebs, GError **e
         return FALSE;
     if (json_is_true(json_object_get(ebs, "Encrypted")) ||
         json_is_false(json_object_get(ebs, "DeleteOnTermination")))
-        return fail(error, UNSUPPORTED,
-                    "The parameter BlockDeviceMappings.Ebs.%s is not supported here with this value",
-                    json_is_true(json_object_get(ebs, "Encrypted")) ? "Encrypted"
-                                                                    : "DeleteOnTermination");
+        return fail(
+            error, UNSUPPORTED,
+            "The parameter BlockDeviceMappings.Ebs.%s is not supported here with this value",
+            json_is_true(json_object_get(ebs, "Encrypted")) ? "Encrypted" : "DeleteOnTermination");
     if (snapshot && strcmp(snapshot, plan->image->snapshot_id) != 0)
         return fail(error, BLOCK_DEVICE, "snapshotId can only be modified on EBS devices");
     if (kind)
@@ -266,9 +269,9 @@ static gboolean read_root_volume(LaunchPlan *plan, const json_t *ebs, GError **e
                     "GB is smaller than snapshot '%s', expect size >= %dGB",
                     json_integer_value(size), plan->image->snapshot_id, plan->root_gib);
     if (json_integer_value(size) > ROOT_GIB_MAX)
-        return fail(error, INVALID_PARAMETER, "Volume of %" JSON_INTEGER_FORMAT
-                    "GiB is too large; maximum size is %dGiB.", json_integer_value(size),
-                    ROOT_GIB_MAX);
+        return fail(error, INVALID_PARAMETER,
+                    "Volume of %" JSON_INTEGER_FORMAT "GiB is too large; maximum size is %dGiB.",
+                    json_integer_value(size), ROOT_GIB_MAX);
     plan->root_gib = (gint)json_integer_value(size);
     return TRUE;
 }
@@ -279,7 +282,8 @@ static gboolean read_volumes(Request *rq, LaunchPlan *plan, GError **error)
     size_t n;
 
     plan->root_gib = image_root_gib(plan->image);
-    json_array_foreach(request_member(rq, "BlockDeviceMappings"), n, row) {
+    json_array_foreach(request_member(rq, "BlockDeviceMappings"), n, row)
+    {
         const char *device = json_text_at(row, "DeviceName");
         if (g_strcmp0(device, plan->image->root_device_name) != 0)
             return fail(error, UNSUPPORTED,
@@ -332,10 +336,10 @@ LaunchPlan *launch_plan_new(Request *rq, GError **error)
                   "EbsOptimized", "NetworkInterfaces"))
         return NULL;
     if (!read_counts(rq, plan, error) || !ec2_tag_specifications_check(rq, taggable, error) ||
-        !read_image(rq, plan, error) || !read_type(rq, plan, error) ||
-        !read_key(rq, plan, error) || !read_network(rq, plan, error) ||
-        !read_user_data(rq, plan, error) || !read_profile(rq, plan, error) ||
-        !read_volumes(rq, plan, error) || !read_details(rq, plan, error))
+        !read_image(rq, plan, error) || !read_type(rq, plan, error) || !read_key(rq, plan, error) ||
+        !read_network(rq, plan, error) || !read_user_data(rq, plan, error) ||
+        !read_profile(rq, plan, error) || !read_volumes(rq, plan, error) ||
+        !read_details(rq, plan, error))
         return NULL;
     return g_steal_pointer(&plan);
 }

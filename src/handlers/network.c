@@ -95,7 +95,8 @@ static gboolean refuse_missing(const Derived *d, const json_t *items, const char
         gboolean found = FALSE;
         const json_t *item;
         size_t n;
-        json_array_foreach(items, n, item) {
+        json_array_foreach(items, n, item)
+        {
             found = found || g_strcmp0(json_text_at(item, d->id_member), *ids) == 0;
         }
         if (!found)
@@ -116,11 +117,11 @@ static json_t *derived_answer(Request *rq, const Derived *d, json_t *items, GErr
 
     if (!filters ||
         !EC2_ONLY(rq, error, d->ids_member, "Filters", "MaxResults", "NextToken", "GroupNames") ||
-        !ec2_page_open(rq, d->answer, 5, 1000, &page, error) ||
-        !refuse_missing(d, all, ids, error))
+        !ec2_page_open(rq, d->answer, 5, 1000, &page, error) || !refuse_missing(d, all, ids, error))
         return NULL;
     json_t *shown = json_array();
-    json_array_foreach(all, n, item) {
+    json_array_foreach(all, n, item)
+    {
         const char *id = json_text_at(item, d->id_member);
         if ((!ids || (id && g_strv_contains(ids, id))) && filters_match(filters, item, NULL))
             json_array_append(shown, item);
@@ -130,8 +131,8 @@ static json_t *derived_answer(Request *rq, const Derived *d, json_t *items, GErr
 
 json_t *describe_vpcs(Request *rq, GError **error)
 {
-    static const Derived derived = { "VpcIds",    "VpcId",         "Vpcs",
-                                     vpc_filters, ERROR_VPC_NOT_FOUND, "The vpc ID" };
+    static const Derived derived = { "VpcIds",    "VpcId", "Vpcs", vpc_filters, ERROR_VPC_NOT_FOUND,
+                                     "The vpc ID" };
     g_autoptr(DefaultNetwork) net = ec2_network(rq, error);
 
     if (!net)
@@ -162,8 +163,7 @@ json_t *describe_vpc_attribute(Request *rq, GError **error)
         return json_pack("{s:s, s:{s:b}}", "VpcId", id, "EnableDnsSupport", "Value", 1);
     if (g_strcmp0(attribute, "enableDnsHostnames") == 0)
         return json_pack("{s:s, s:{s:b}}", "VpcId", id, "EnableDnsHostnames", "Value", 1);
-    return json_pack("{s:s, s:{s:b}}", "VpcId", id, "EnableNetworkAddressUsageMetrics", "Value",
-                     0);
+    return json_pack("{s:s, s:{s:b}}", "VpcId", id, "EnableNetworkAddressUsageMetrics", "Value", 0);
 }
 
 static json_t *subnet_json(const Request *rq, const DefaultNetwork *net, const DefaultSubnet *s,
@@ -172,19 +172,19 @@ static json_t *subnet_json(const Request *rq, const DefaultNetwork *net, const D
     g_autofree char *arn =
         g_strdup_printf("arn:aws:ec2:%s:%s:subnet/%s", rq->region, rq->account_id, s->id);
 
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:b, s:b, s:b, s:[]}",
-                     "SubnetId", s->id, "SubnetArn", arn, "VpcId", net->vpc_id, "OwnerId",
-                     rq->account_id, "State", "available", "CidrBlock", s->cidr,
-                     "AvailabilityZone", zone->zone_name, "AvailabilityZoneId", zone->zone_id,
-                     "AvailableIpAddressCount", s->last - s->first + 1 - used, "DefaultForAz", 1,
-                     "MapPublicIpOnLaunch", 0, "AssignIpv6AddressOnCreation", 0,
-                     "Ipv6CidrBlockAssociationSet");
+    return json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:b, s:b, s:b, s:[]}", "SubnetId", s->id,
+        "SubnetArn", arn, "VpcId", net->vpc_id, "OwnerId", rq->account_id, "State", "available",
+        "CidrBlock", s->cidr, "AvailabilityZone", zone->zone_name, "AvailabilityZoneId",
+        zone->zone_id, "AvailableIpAddressCount", s->last - s->first + 1 - used, "DefaultForAz", 1,
+        "MapPublicIpOnLaunch", 0, "AssignIpv6AddressOnCreation", 0, "Ipv6CidrBlockAssociationSet");
 }
 
 json_t *describe_subnets(Request *rq, GError **error)
 {
-    static const Derived derived = { "SubnetIds",    "SubnetId",         "Subnets",
-                                     subnet_filters, ERROR_SUBNET_NOT_FOUND, "The subnet ID" };
+    static const Derived derived = {
+        "SubnetIds", "SubnetId", "Subnets", subnet_filters, ERROR_SUBNET_NOT_FOUND, "The subnet ID"
+    };
     g_autoptr(DefaultNetwork) net = ec2_network(rq, error);
     g_autoptr(GPtrArray) zones = net ? zones_list(rq->tx, error) : NULL;
     g_autoptr(GHashTable) used = zones ? instances_in_zones(rq->tx, error) : NULL;
@@ -206,8 +206,10 @@ json_t *describe_subnets(Request *rq, GError **error)
 /* The flat network filters nothing, and the group says so. */
 json_t *describe_security_groups(Request *rq, GError **error)
 {
-    static const Derived derived = { "GroupIds",    "GroupId",         "SecurityGroups",
-                                     group_filters, ERROR_GROUP_NOT_FOUND, "The security group" };
+    static const Derived derived = {
+        "GroupIds",          "GroupId", "SecurityGroups", group_filters, ERROR_GROUP_NOT_FOUND,
+        "The security group"
+    };
     g_autofree const char **names = request_strings(rq, "GroupNames");
     g_autoptr(DefaultNetwork) net = ec2_network(rq, error);
 
@@ -217,9 +219,9 @@ json_t *describe_security_groups(Request *rq, GError **error)
         if (strcmp(*name, "default") != 0)
             return fail_null(error, GROUP_NOT_FOUND, "The security group '%s' does not exist",
                              *name);
-    json_t *all = json_pack("[{s:s, s:[{s:s}], s:[], s:[], s:[]}]", "IpProtocol", "-1", "IpRanges",
-                            "CidrIp", "0.0.0.0/0", "Ipv6Ranges", "PrefixListIds",
-                            "UserIdGroupPairs");
+    json_t *all =
+        json_pack("[{s:s, s:[{s:s}], s:[], s:[], s:[]}]", "IpProtocol", "-1", "IpRanges", "CidrIp",
+                  "0.0.0.0/0", "Ipv6Ranges", "PrefixListIds", "UserIdGroupPairs");
     return derived_answer(
         rq, &derived,
         json_pack("[{s:s, s:s, s:s, s:s, s:s, s:o, s:O}]", "GroupId", net->group_id, "GroupName",
@@ -230,45 +232,39 @@ json_t *describe_security_groups(Request *rq, GError **error)
 
 json_t *describe_internet_gateways(Request *rq, GError **error)
 {
-    static const Derived derived = { "InternetGatewayIds",
-                                     "InternetGatewayId",
-                                     "InternetGateways",
-                                     gateway_filters,
-                                     ERROR_INVALID_ID,
-                                     "The internetGateway ID" };
+    static const Derived derived = { "InternetGatewayIds", "InternetGatewayId",
+                                     "InternetGateways",   gateway_filters,
+                                     ERROR_INVALID_ID,     "The internetGateway ID" };
     g_autoptr(DefaultNetwork) net = ec2_network(rq, error);
 
     return net ? derived_answer(rq, &derived,
                                 json_pack("[{s:s, s:s, s:[{s:s, s:s}]}]", "InternetGatewayId",
-                                          net->gateway_id, "OwnerId", rq->account_id,
-                                          "Attachments", "State", "available", "VpcId",
-                                          net->vpc_id),
+                                          net->gateway_id, "OwnerId", rq->account_id, "Attachments",
+                                          "State", "available", "VpcId", net->vpc_id),
                                 error)
                : NULL;
 }
 
 json_t *describe_route_tables(Request *rq, GError **error)
 {
-    static const Derived derived = {
-        "RouteTableIds", "RouteTableId",  "RouteTables",
-        table_filters,   ERROR_INVALID_ID, "The routeTable ID"
-    };
+    static const Derived derived = { "RouteTableIds", "RouteTableId",   "RouteTables",
+                                     table_filters,   ERROR_INVALID_ID, "The routeTable ID" };
     g_autoptr(DefaultNetwork) net = ec2_network(rq, error);
 
     if (!net)
         return NULL;
     g_autofree char *association =
         id_ec2_derived("rtbassoc", (const char *const[]){ net->route_table_id, NULL });
-    return derived_answer(
-        rq, &derived,
-        json_pack("[{s:s, s:s, s:s, s:[{s:b, s:s, s:s, s:{s:s}}], s:[],"
-                  " s:[{s:s, s:s, s:s, s:s}, {s:s, s:s, s:s, s:s}]}]",
-                  "RouteTableId", net->route_table_id, "VpcId", net->vpc_id, "OwnerId",
-                  rq->account_id, "Associations", "Main", 1, "RouteTableAssociationId",
-                  association, "RouteTableId", net->route_table_id, "AssociationState", "State",
-                  "associated", "PropagatingVgws", "Routes", "DestinationCidrBlock", net->cidr,
-                  "GatewayId", "local", "Origin", "CreateRouteTable", "State", "active",
-                  "DestinationCidrBlock", "0.0.0.0/0", "GatewayId", net->gateway_id, "Origin",
-                  "CreateRoute", "State", "active"),
-        error);
+    return derived_answer(rq, &derived,
+                          json_pack("[{s:s, s:s, s:s, s:[{s:b, s:s, s:s, s:{s:s}}], s:[],"
+                                    " s:[{s:s, s:s, s:s, s:s}, {s:s, s:s, s:s, s:s}]}]",
+                                    "RouteTableId", net->route_table_id, "VpcId", net->vpc_id,
+                                    "OwnerId", rq->account_id, "Associations", "Main", 1,
+                                    "RouteTableAssociationId", association, "RouteTableId",
+                                    net->route_table_id, "AssociationState", "State", "associated",
+                                    "PropagatingVgws", "Routes", "DestinationCidrBlock", net->cidr,
+                                    "GatewayId", "local", "Origin", "CreateRouteTable", "State",
+                                    "active", "DestinationCidrBlock", "0.0.0.0/0", "GatewayId",
+                                    net->gateway_id, "Origin", "CreateRoute", "State", "active"),
+                          error);
 }

@@ -1,4 +1,5 @@
-/* DescribeRegions, DescribeAvailabilityZones, DescribeAccountAttributes; admin's DescribeRegions. */
+/* DescribeRegions, DescribeAvailabilityZones, DescribeAccountAttributes; admin's DescribeRegions.
+ */
 #include "handlers/ec2_common.h"
 #include "handlers/filters.h"
 #include "handlers/table.h"
@@ -18,10 +19,14 @@ static const FilterName region_filters[] = {
 };
 
 static const FilterName zone_filters[] = {
-    { "group-name", "GroupName" },     { "message", "Messages.Message" },
-    { "opt-in-status", "OptInStatus" }, { "region-name", "RegionName" },
-    { "state", "State" },              { "zone-id", "ZoneId" },
-    { "zone-name", "ZoneName" },       { "zone-type", "ZoneType" },
+    { "group-name", "GroupName" },
+    { "message", "Messages.Message" },
+    { "opt-in-status", "OptInStatus" },
+    { "region-name", "RegionName" },
+    { "state", "State" },
+    { "zone-id", "ZoneId" },
+    { "zone-name", "ZoneName" },
+    { "zone-type", "ZoneType" },
     { NULL, NULL },
 };
 
@@ -46,10 +51,9 @@ static char *endpoint(const Request *rq)
 json_t *describe_regions(Request *rq, GError **error)
 {
     g_autofree const char **asked = request_strings(rq, "RegionNames");
-    g_autoptr(Filters) filters =
-        EC2_ONLY(rq, error, "RegionNames", "Filters", "AllRegions")
-            ? filters_new(rq, region_filters, FALSE, error)
-            : NULL;
+    g_autoptr(Filters) filters = EC2_ONLY(rq, error, "RegionNames", "Filters", "AllRegions")
+                                     ? filters_new(rq, region_filters, FALSE, error)
+                                     : NULL;
     g_auto(GStrv) names = filters ? regions_list(rq->context->identity, rq->region, error) : NULL;
     g_autofree char *host = endpoint(rq);
     json_auto_t *items = json_array();
@@ -91,8 +95,8 @@ static json_t *zone_json(const Request *rq, const Zone *zone)
 {
     return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:[]}", "ZoneName", zone->zone_name,
                      "ZoneId", zone->zone_id, "RegionName", rq->region, "State", zone->state,
-                     "ZoneType", "availability-zone", "GroupName", rq->region,
-                     "NetworkBorderGroup", rq->region, "OptInStatus", OPT_IN, "Messages");
+                     "ZoneType", "availability-zone", "GroupName", rq->region, "NetworkBorderGroup",
+                     rq->region, "OptInStatus", OPT_IN, "Messages");
 }
 
 /* Names of zones or their ids, ended by NULL; they belong to zones. */
@@ -148,9 +152,9 @@ json_t *describe_account_attributes(Request *rq, GError **error)
             { "max-elastic-ips", "0" },       { "vpc-max-elastic-ips", "0" },
         };
         if (!asked || g_strv_contains(asked, rows[n][0]))
-            json_array_append_new(items, json_pack("{s:s, s:[{s:s}]}", "AttributeName", rows[n][0],
-                                                   "AttributeValues", "AttributeValue",
-                                                   rows[n][1]));
+            json_array_append_new(items,
+                                  json_pack("{s:s, s:[{s:s}]}", "AttributeName", rows[n][0],
+                                            "AttributeValues", "AttributeValue", rows[n][1]));
     }
     json_t *answer = json_pack("{s:o}", "AccountAttributes", items);
     if (net)

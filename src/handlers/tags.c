@@ -37,7 +37,8 @@ static const char **parts(const json_t *tags, const char *member)
     const json_t *tag;
     size_t n;
 
-    json_array_foreach(tags, n, tag) {
+    json_array_foreach(tags, n, tag)
+    {
         texts[n] = json_string_value(json_object_get(tag, member));
     }
     return texts;

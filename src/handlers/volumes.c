@@ -65,12 +65,11 @@ static json_t *volume_json(const Request *rq G_GNUC_UNUSED, const Instance *i,
 
     return json_pack("{s:s, s:s, s:s, s:i, s:I, s:b, s:s, s:b, s:[{s:s, s:s, s:s, s:s, s:b, s:I}]}",
                      "VolumeId", i->root_volume_id, "AvailabilityZone", i->zone_name, "State",
-                     "in-use", "Size", i->root_volume_gib, "CreateTime",
-                     (json_int_t)i->launched_us, "Encrypted", 0, "VolumeType",
-                     kind ? kind : "gp2", "MultiAttachEnabled", 0, "Attachments", "VolumeId",
-                     i->root_volume_id, "InstanceId", i->id, "Device", i->root_device_name,
-                     "State", "attached", "DeleteOnTermination", 1, "AttachTime",
-                     (json_int_t)i->launched_us);
+                     "in-use", "Size", i->root_volume_gib, "CreateTime", (json_int_t)i->launched_us,
+                     "Encrypted", 0, "VolumeType", kind ? kind : "gp2", "MultiAttachEnabled", 0,
+                     "Attachments", "VolumeId", i->root_volume_id, "InstanceId", i->id, "Device",
+                     i->root_device_name, "State", "attached", "DeleteOnTermination", 1,
+                     "AttachTime", (json_int_t)i->launched_us);
 }
 
 /* The interface as its instance shows it, with what only this answer has. */
@@ -81,18 +80,16 @@ static json_t *eni_json(const Request *rq, const Instance *i, const DefaultNetwo
     json_t *item = json_copy(json_array_get(json_object_get(instance, "NetworkInterfaces"), 0));
     json_t *attachment = json_object_get(item, "Attachment");
 
-    json_object_update_new(attachment, json_pack("{s:s, s:s}", "InstanceId", i->id,
-                                                 "InstanceOwnerId", i->account_id));
+    json_object_update_new(
+        attachment, json_pack("{s:s, s:s}", "InstanceId", i->id, "InstanceOwnerId", i->account_id));
     json_object_update_new(item, json_pack("{s:s, s:s, s:b}", "AvailabilityZone", i->zone_name,
                                            "Description", "", "RequesterManaged", 0));
     return item;
 }
 
-static const Carried volumes = {
-    "VolumeIds",    "VolumeId",           "Volumes",    "Tags",
-    volume_filters, ERROR_VOLUME_NOT_FOUND, "The volume '", "' does not exist.",
-    volume_json
-};
+static const Carried volumes = { "VolumeIds",    "VolumeId",          "Volumes",
+                                 "Tags",         volume_filters,      ERROR_VOLUME_NOT_FOUND,
+                                 "The volume '", "' does not exist.", volume_json };
 static const Carried interfaces = { "NetworkInterfaceIds",
                                     "NetworkInterfaceId",
                                     "NetworkInterfaces",
@@ -136,7 +133,8 @@ static gboolean refuse_missing(const Carried *c, const json_t *items, const char
     const json_t *item;
     size_t n;
 
-    json_array_foreach(items, n, item) {
+    json_array_foreach(items, n, item)
+    {
         g_hash_table_add(known, (gpointer)json_text_at(item, c->id_member));
     }
     for (; ids && *ids; ids++)
@@ -162,7 +160,8 @@ static json_t *carried_answer(Request *rq, const Carried *c, GError **error)
     if (!all || !refuse_missing(c, all, ids, error))
         return NULL;
     json_t *shown = json_array();
-    json_array_foreach(all, n, item) {
+    json_array_foreach(all, n, item)
+    {
         if ((ids && !g_strv_contains(ids, json_text_at(item, c->id_member))) ||
             !filters_match(filters, item, NULL))
             continue;

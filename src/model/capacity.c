@@ -29,15 +29,13 @@ static char *short_of(const Host *host, const CapacityNeed *need)
     g_autoptr(GString) text = g_string_new(NULL);
 
     if (need->vcpus > free_vcpus)
-        g_string_append_printf(text,
-                               "has %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT
-                               " vCPUs free, %d needed",
-                               free_vcpus, vcpus, need->vcpus);
+        g_string_append_printf(
+            text, "has %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT " vCPUs free, %d needed",
+            free_vcpus, vcpus, need->vcpus);
     if (need->memory_mib > free_memory)
-        g_string_append_printf(text,
-                               "%shas %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT
-                               " MiB free, %d needed",
-                               text->len ? " and " : "", free_memory, memory, need->memory_mib);
+        g_string_append_printf(
+            text, "%shas %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT " MiB free, %d needed",
+            text->len ? " and " : "", free_memory, memory, need->memory_mib);
     return text->len ? g_string_free(g_steal_pointer(&text), FALSE) : NULL;
 }
 

@@ -1,5 +1,6 @@
 /*
- * model/default_network.h - the default VPC, its subnets and its security group: derived, never stored
+ * model/default_network.h - the default VPC, its subnets and its security group: derived, never
+ * stored
  *
  * Each account sees a VPC of its own ids over one flat block of addresses (config network_cidr).
  * A zone's subnet is the block's sixteenth that its last letter names (a: the first), so that a
@@ -27,8 +28,8 @@ typedef struct {
     char *id;
     char *zone_name;
     char *cidr;
-    char *base;  /* dotted */
-    gint first;  /* offsets from base that may be given to instances */
+    char *base; /* dotted */
+    gint first; /* offsets from base that may be given to instances */
     gint last;
 } DefaultSubnet;
 
@@ -46,7 +47,8 @@ DefaultSubnet *default_subnet_new(const DefaultNetwork *net, const char *account
 
 /* The hosts' own address in the block: base + 1. Caller frees. */
 char *default_network_gateway(const DefaultNetwork *net);
-/* "06:be:ac:1f:00:04" for 172.31.0.4: unique as the address is. Caller frees; NULL for no address. */
+/* "06:be:ac:1f:00:04" for 172.31.0.4: unique as the address is. Caller frees; NULL for no address.
+ */
 char *default_network_mac(const char *ip);
 /* "ip-172-31-0-4.home-1.compute.internal", as Amazon names them. Caller frees. */
 char *default_network_dns_name(const char *ip, const char *region);

@@ -38,13 +38,31 @@ void instance_free(Instance *i)
 {
     if (!i)
         return;
-    char *texts[] = { i->id,           i->account_id,  i->reservation_id,   i->image_id,
-                      i->architecture, i->ssh_user,    i->instance_type,    i->key_name,
-                      i->public_key,   i->zone_name,   i->host_id,          i->subnet_id,
-                      i->private_ip,   i->mac,         i->domain_uuid,      i->eni_id,
-                      i->root_volume_id, i->root_device_name, i->instance_profile,
-                      i->client_token, i->details,     i->transition_reason, i->fault,
-                      i->fault_message, i->host_keys };
+    char *texts[] = { i->id,
+                      i->account_id,
+                      i->reservation_id,
+                      i->image_id,
+                      i->architecture,
+                      i->ssh_user,
+                      i->instance_type,
+                      i->key_name,
+                      i->public_key,
+                      i->zone_name,
+                      i->host_id,
+                      i->subnet_id,
+                      i->private_ip,
+                      i->mac,
+                      i->domain_uuid,
+                      i->eni_id,
+                      i->root_volume_id,
+                      i->root_device_name,
+                      i->instance_profile,
+                      i->client_token,
+                      i->details,
+                      i->transition_reason,
+                      i->fault,
+                      i->fault_message,
+                      i->host_keys };
     for (gsize n = 0; n < G_N_ELEMENTS(texts); n++)
         g_free(texts[n]);
     g_free(i);

@@ -14,16 +14,16 @@
 typedef enum { DESIRE_RUNNING, DESIRE_STOPPED, DESIRE_TERMINATED, DESIRE__COUNT } InstanceDesire;
 
 typedef enum {
-    SEEN_ABSENT,  /* no domain */
-    SEEN_OFF,     /* a domain that is shut off */
+    SEEN_ABSENT, /* no domain */
+    SEEN_OFF,    /* a domain that is shut off */
     SEEN_RUNNING,
-    SEEN_HALTED,  /* shut off by its own guest */
+    SEEN_HALTED, /* shut off by its own guest */
     SEEN__COUNT
 } InstanceSeen;
 
 typedef enum {
     ACT_NONE,
-    ACT_DEFINE,   /* volumes, seed, domain */
+    ACT_DEFINE, /* volumes, seed, domain */
     ACT_START,
     ACT_SHUTDOWN, /* politely, then by force */
     ACT_REBOOT,

@@ -234,13 +234,12 @@ static gboolean ed25519_fill(SshKey *key, EVP_PKEY *pkey, const char *comment)
 SshKey *ssh_key_generate(SshKeyType type, const char *comment, GError **error)
 {
     g_autoptr(SshKey) key = g_new0(SshKey, 1);
-    g_autoptr(EVP_PKEY) pkey = type == SSH_KEY_RSA ?
-                                   EVP_RSA_gen((guint)SSH_KEY_RSA_BITS) :
-                                   EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+    g_autoptr(EVP_PKEY) pkey = type == SSH_KEY_RSA ? EVP_RSA_gen((guint)SSH_KEY_RSA_BITS)
+                                                   : EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
 
     key->type = type;
-    if (!pkey || !(type == SSH_KEY_RSA ? rsa_fill(key, pkey, comment)
-                                       : ed25519_fill(key, pkey, comment)))
+    if (!pkey ||
+        !(type == SSH_KEY_RSA ? rsa_fill(key, pkey, comment) : ed25519_fill(key, pkey, comment)))
         return fail_null(error, INTERNAL, "cannot make a key pair: libcrypto failed");
     return g_steal_pointer(&key);
 }

@@ -30,6 +30,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(SshKey, ssh_key_free)
 const char *ssh_key_type_name(SshKeyType type);
 /* A new key; comment becomes part of the public line. Error: INTERNAL (libcrypto). */
 SshKey *ssh_key_generate(SshKeyType type, const char *comment, GError **error);
-/* The key of one OpenSSH public line, length bytes: RSA of 1024 to 8192 bits, or Ed25519. Options in
- * front of the type are not taken. Error: KEY_PAIR_FORMAT in EC2's words. */
+/* The key of one OpenSSH public line, length bytes: RSA of 1024 to 8192 bits, or Ed25519. Options
+ * in front of the type are not taken. Error: KEY_PAIR_FORMAT in EC2's words. */
 SshKey *ssh_key_import(const char *line, gsize length, GError **error);

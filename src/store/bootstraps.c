@@ -3,9 +3,9 @@
 
 #define COLUMNS                                                                                    \
     "b.instance_id, b.account_id, b.cluster_name, b.generation, b.seen_generation, b.stage,"       \
-    " b.access_key_id, " DB_US("b.credentials_until") ", b.fault, b.log, "                         \
-    DB_US("b.created_at") ", " DB_US("b.updated_at") ", r.failures, r.last_error, "                \
-    DB_US("r.next_try_at")
+    " b.access_key_id, " DB_US("b.credentials_until") ", b.fault, b.log, " DB_US(                  \
+        "b.created_at") ", " DB_US("b.updated_at") ", r.failures, r.last_error, " DB_US("r.next_"  \
+                                                                                        "try_at")
 #define TABLES                                                                                     \
     " FROM bootstraps b LEFT JOIN retries r ON r.kind = 'bootstrap'"                               \
     " AND r.object_id = b.instance_id"
@@ -105,8 +105,8 @@ gboolean bootstraps_record_fault(DbTx *tx, const char *instance_id, const char *
                    DB_ARGS(instance_id, fault), NULL);
 }
 
-gboolean bootstraps_record_credentials(DbTx *tx, const char *instance_id,
-                                       const char *access_key_id, gint64 until_us, GError **error)
+gboolean bootstraps_record_credentials(DbTx *tx, const char *instance_id, const char *access_key_id,
+                                       gint64 until_us, GError **error)
 {
     return db_exec(tx, error,
                    "UPDATE bootstraps SET access_key_id = $2, credentials_until = $3::timestamptz"

@@ -47,5 +47,5 @@ gboolean bootstraps_record_stage(DbTx *tx, const char *instance_id, const char *
 gboolean bootstraps_record_fault(DbTx *tx, const char *instance_id, const char *fault,
                                  GError **error);
 /* reconcile: the credentials that lie on the instance. */
-gboolean bootstraps_record_credentials(DbTx *tx, const char *instance_id,
-                                       const char *access_key_id, gint64 until_us, GError **error);
+gboolean bootstraps_record_credentials(DbTx *tx, const char *instance_id, const char *access_key_id,
+                                       gint64 until_us, GError **error);

@@ -15,8 +15,8 @@ gboolean console_get(DbTx *tx, const char *instance_id, char **ret_base64, gint6
 {
     g_autoptr(PGresult) res =
         db_query(tx, error,
-                 "SELECT translate(encode(output, 'base64'), E'\\n', ''), " DB_US("at")
-                 " FROM console_output WHERE instance_id = $1",
+                 "SELECT translate(encode(output, 'base64'), E'\\n', ''), " DB_US(
+                     "at") " FROM console_output WHERE instance_id = $1",
                  DB_ARGS(instance_id));
 
     if (!res)
@@ -29,8 +29,7 @@ gboolean console_get(DbTx *tx, const char *instance_id, char **ret_base64, gint6
 gboolean console_wanted(DbTx *tx, const char *instance_id, gint64 *ret_wanted, GError **error)
 {
     g_autoptr(PGresult) res = db_query(
-        tx, error,
-        "SELECT wanted FROM console_output WHERE instance_id = $1 AND wanted > served",
+        tx, error, "SELECT wanted FROM console_output WHERE instance_id = $1 AND wanted > served",
         DB_ARGS(instance_id));
 
     if (!res)

@@ -12,13 +12,14 @@
 
 /* Asks for a fresh tail: raises the row's wanted and wakes the instance's step. */
 gboolean console_want(DbTx *tx, const char *instance_id, GError **error);
-/* The stored tail as base64 on one line; NULL when there is none yet. *ret_at_us: when it was read. Caller
- * frees. */
+/* The stored tail as base64 on one line; NULL when there is none yet. *ret_at_us: when it was read.
+ * Caller frees. */
 gboolean console_get(DbTx *tx, const char *instance_id, char **ret_base64, gint64 *ret_at_us,
                      GError **error);
 
 /* reconcile: the number that is wanted and not served yet; 0 when nothing is asked for. */
 gboolean console_wanted(DbTx *tx, const char *instance_id, gint64 *ret_wanted, GError **error);
-/* reconcile: stores the last CONSOLE_TAIL_MAX bytes of data as the answer to wanted (0: unasked). */
+/* reconcile: stores the last CONSOLE_TAIL_MAX bytes of data as the answer to wanted (0: unasked).
+ */
 gboolean console_store(DbTx *tx, const char *instance_id, gint64 wanted, const void *data,
                        gsize length, GError **error);

@@ -21,11 +21,12 @@ void history_entry_free(HistoryEntry *entry)
 
 GPtrArray *history_list(DbTx *tx, const char *id, guint limit, GError **error)
 {
-    g_autoptr(PGresult) res = db_query(tx, error,
-                                       "SELECT " DB_US("at") ", what FROM history"
+    g_autoptr(PGresult) res =
+        db_query(tx, error,
+                 "SELECT " DB_US("at") ", what FROM history"
                                        " WHERE object_id = $1 ORDER BY history_id DESC"
                                        " LIMIT $2::bigint",
-                                       DB_ARGS(id, db_int(tx, limit)));
+                 DB_ARGS(id, db_int(tx, limit)));
 
     if (!res)
         return NULL;

@@ -3,14 +3,15 @@
 #include "store/instances.h"
 
 #define ZONE_COLUMNS                                                                               \
-    "zone_name, zone_id, state, cpu_overcommit, memory_overcommit, host_reserve_mib, "             \
-    DB_US("created_at")
+    "zone_name, zone_id, state, cpu_overcommit, memory_overcommit, host_reserve_mib, " DB_US(      \
+        "created_at")
 #define HOST_COLUMNS                                                                               \
     "h.host_id, h.zone_name, h.uri, h.share_percent, h.desired, h.check_generation,"               \
     " h.seen_generation, h.state, h.hostname, h.vcpus, h.memory_mib, h.architecture,"              \
-    " h.accelerator, h.fault, " DB_US("h.seen_at") ", " DB_US("h.created_at") ","                  \
-    " z.cpu_overcommit, z.memory_overcommit, z.host_reserve_mib,"                                  \
-    " coalesce(u.vcpus, 0), coalesce(u.memory_mib, 0), coalesce(u.count, 0)"
+    " h.accelerator, h.fault, " DB_US("h.seen_at") ", " DB_US(                                     \
+        "h.created_at") ","                                                                        \
+                        " z.cpu_overcommit, z.memory_overcommit, z.host_reserve_mib,"              \
+                        " coalesce(u.vcpus, 0), coalesce(u.memory_mib, 0), coalesce(u.count, 0)"
 #define HOST_TABLES                                                                                \
     " FROM hosts h JOIN zones z USING (zone_name) LEFT JOIN LATERAL ("                             \
     "SELECT sum(i.vcpus) FILTER (WHERE " INSTANCE_HOLDS_SQL ") AS vcpus,"                          \
@@ -70,8 +71,8 @@ static Host *host_from_row(const PGresult *res, int row)
 
 GPtrArray *zones_list(DbTx *tx, GError **error)
 {
-    g_autoptr(PGresult) res = db_query(
-        tx, error, "SELECT " ZONE_COLUMNS " FROM zones ORDER BY zone_name", DB_NO_ARGS);
+    g_autoptr(PGresult) res =
+        db_query(tx, error, "SELECT " ZONE_COLUMNS " FROM zones ORDER BY zone_name", DB_NO_ARGS);
 
     if (!res)
         return NULL;
@@ -86,9 +87,8 @@ Zone *zones_get(DbTx *tx, const char *zone_name, gboolean lock, GError **error)
     if (lock && !db_exec(tx, error, "SELECT 1 FROM zones WHERE zone_name = $1 FOR UPDATE",
                          DB_ARGS(zone_name), NULL))
         return NULL;
-    g_autoptr(PGresult) res =
-        db_query(tx, error, "SELECT " ZONE_COLUMNS " FROM zones WHERE zone_name = $1",
-                 DB_ARGS(zone_name));
+    g_autoptr(PGresult) res = db_query(
+        tx, error, "SELECT " ZONE_COLUMNS " FROM zones WHERE zone_name = $1", DB_ARGS(zone_name));
     if (!res)
         return NULL;
     if (PQntuples(res) == 0)
@@ -172,8 +172,8 @@ GPtrArray *hosts_list(DbTx *tx, const char *zone_name, gboolean lock, GError **e
 
 Host *hosts_get(DbTx *tx, const char *id, gboolean lock, GError **error)
 {
-    if (lock && !db_exec(tx, error, "SELECT 1 FROM hosts WHERE host_id = $1 FOR UPDATE",
-                         DB_ARGS(id), NULL))
+    if (lock &&
+        !db_exec(tx, error, "SELECT 1 FROM hosts WHERE host_id = $1 FOR UPDATE", DB_ARGS(id), NULL))
         return NULL;
     g_autoptr(PGresult) res = db_query(
         tx, error, "SELECT " HOST_COLUMNS HOST_TABLES " WHERE h.host_id = $1", DB_ARGS(id));
@@ -199,7 +199,8 @@ char *hosts_insert(DbTx *tx, const char *id, const char *zone_name, const char *
     if (!res)
         return NULL;
     if (PQntuples(res) == 0)
-        return fail_null(error, ADMIN_EXISTS, "zone \"%s\" has host \"%s\" already", zone_name, uri);
+        return fail_null(error, ADMIN_EXISTS, "zone \"%s\" has host \"%s\" already", zone_name,
+                         uri);
     return g_strdup(db_text(res, 0, 0));
 }
 

@@ -5,8 +5,8 @@
     "m.image_id, m.account_id, m.name, m.description, m.architecture, m.root_device_name,"         \
     " m.ssh_user, m.location, m.import_format, m.import_sha256, m.public,"                         \
     " m.desired = 'deregistered', m.state, m.fault, m.disk_format, m.disk_sha256, m.disk_bytes,"   \
-    " m.virtual_bytes, m.kernel_sha256, m.initrd_sha256, m.kernel_cmdline, m.snapshot_id, "        \
-    DB_US("m.created_at")
+    " m.virtual_bytes, m.kernel_sha256, m.initrd_sha256, m.kernel_cmdline, m.snapshot_id, " DB_US( \
+        "m.created_at")
 /* $1 is the account that looks */
 #define VISIBLE                                                                                    \
     "(m.account_id = $1 OR m.public OR EXISTS (SELECT 1 FROM image_permissions p"                  \
@@ -15,9 +15,10 @@
 static Image *image_from_row(const PGresult *res, int row)
 {
     Image *m = g_new0(Image, 1);
-    char **texts[] = { &m->id,           &m->account_id,       &m->name,     &m->description,
-                       &m->architecture, &m->root_device_name, &m->ssh_user, &m->location,
-                       &m->import_format, &m->import_sha256 };
+    char **texts[] = { &m->id,           &m->account_id,   &m->name,
+                       &m->description,  &m->architecture, &m->root_device_name,
+                       &m->ssh_user,     &m->location,     &m->import_format,
+                       &m->import_sha256 };
     int c = 0;
 
     for (gsize n = 0; n < G_N_ELEMENTS(texts); n++)
@@ -40,8 +41,8 @@ static Image *image_from_row(const PGresult *res, int row)
 
 Image *images_load(DbTx *tx, const char *id, GError **error)
 {
-    g_autoptr(PGresult) res = db_query(
-        tx, error, "SELECT " COLUMNS " FROM images m WHERE m.image_id = $1", DB_ARGS(id));
+    g_autoptr(PGresult) res =
+        db_query(tx, error, "SELECT " COLUMNS " FROM images m WHERE m.image_id = $1", DB_ARGS(id));
 
     if (!res)
         return NULL;
@@ -55,11 +56,9 @@ Image *images_get(DbTx *tx, const char *account_id, const char *id, gboolean loc
     if (lock && !db_exec(tx, error, "SELECT 1 FROM images WHERE image_id = $1 FOR UPDATE",
                          DB_ARGS(id), NULL))
         return NULL;
-    g_autoptr(PGresult) res =
-        db_query(tx, error,
-                 "SELECT " COLUMNS " FROM images m WHERE " VISIBLE
-                 " AND m.image_id = $2",
-                 DB_ARGS(account_id, id));
+    g_autoptr(PGresult) res = db_query(
+        tx, error, "SELECT " COLUMNS " FROM images m WHERE " VISIBLE " AND m.image_id = $2",
+        DB_ARGS(account_id, id));
     if (!res)
         return NULL;
     if (PQntuples(res) == 0)
@@ -161,8 +160,8 @@ gboolean images_set_public(DbTx *tx, const char *id, gboolean is_public, GError 
                    DB_ARGS(id, db_bool(is_public)), NULL);
 }
 
-gboolean images_permit(DbTx *tx, const char *id, const char *const *add,
-                       const char *const *remove, GError **error)
+gboolean images_permit(DbTx *tx, const char *id, const char *const *add, const char *const *remove,
+                       GError **error)
 {
     return db_exec(tx, error,
                    "INSERT INTO image_permissions (image_id, account_id)"
@@ -176,10 +175,10 @@ gboolean images_permit(DbTx *tx, const char *id, const char *const *add,
 
 GPtrArray *images_permissions(DbTx *tx, const char *id, GError **error)
 {
-    g_autoptr(PGresult) res = db_query(
-        tx, error,
-        "SELECT account_id FROM image_permissions WHERE image_id = $1 ORDER BY account_id",
-        DB_ARGS(id));
+    g_autoptr(PGresult) res =
+        db_query(tx, error,
+                 "SELECT account_id FROM image_permissions WHERE image_id = $1 ORDER BY account_id",
+                 DB_ARGS(id));
 
     if (!res)
         return NULL;

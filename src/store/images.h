@@ -23,8 +23,8 @@ gboolean images_insert(DbTx *tx, const Image *image, GError **error);
 gboolean images_deregister(DbTx *tx, const char *id, GError **error);
 gboolean images_set_description(DbTx *tx, const char *id, const char *text, GError **error);
 gboolean images_set_public(DbTx *tx, const char *id, gboolean is_public, GError **error);
-gboolean images_permit(DbTx *tx, const char *id, const char *const *add,
-                       const char *const *remove, GError **error);
+gboolean images_permit(DbTx *tx, const char *id, const char *const *add, const char *const *remove,
+                       GError **error);
 /* Accounts it is shared with. Free with g_ptr_array_unref. */
 GPtrArray *images_permissions(DbTx *tx, const char *id, GError **error);
 

@@ -50,9 +50,9 @@ GPtrArray *instance_types_list(DbTx *tx, const char *const *names, GError **erro
 
 gboolean instance_types_find(DbTx *tx, const char *name, InstanceType **ret_type, GError **error)
 {
-    g_autoptr(PGresult) res = db_query(
-        tx, error, "SELECT " COLUMNS " FROM instance_types WHERE instance_type = $1",
-        DB_ARGS(name));
+    g_autoptr(PGresult) res =
+        db_query(tx, error, "SELECT " COLUMNS " FROM instance_types WHERE instance_type = $1",
+                 DB_ARGS(name));
 
     *ret_type = NULL;
     if (!res)
@@ -72,8 +72,8 @@ gboolean instance_types_put(DbTx *tx, const InstanceType *t, GError **error)
                  " ON CONFLICT (instance_type) DO UPDATE SET vcpus = excluded.vcpus,"
                  " memory_mib = excluded.memory_mib, architecture = excluded.architecture,"
                  " network = excluded.network WHERE NOT instance_types.built_in",
-                 DB_ARGS(t->name, db_int(tx, t->vcpus), db_int(tx, t->memory_mib),
-                         t->architecture, t->network),
+                 DB_ARGS(t->name, db_int(tx, t->vcpus), db_int(tx, t->memory_mib), t->architecture,
+                         t->network),
                  &rows))
         return FALSE;
     return rows ? TRUE
@@ -82,12 +82,11 @@ gboolean instance_types_put(DbTx *tx, const InstanceType *t, GError **error)
 
 gboolean instance_types_delete(DbTx *tx, const char *name, GError **error)
 {
-    g_autoptr(PGresult) res =
-        db_query(tx, error,
-                 "SELECT t.built_in, (SELECT count(*) FROM instances i"
-                 " WHERE i.instance_type = $1 AND i.terminated_at IS NULL)"
-                 " FROM instance_types t WHERE t.instance_type = $1",
-                 DB_ARGS(name));
+    g_autoptr(PGresult) res = db_query(tx, error,
+                                       "SELECT t.built_in, (SELECT count(*) FROM instances i"
+                                       " WHERE i.instance_type = $1 AND i.terminated_at IS NULL)"
+                                       " FROM instance_types t WHERE t.instance_type = $1",
+                                       DB_ARGS(name));
 
     if (!res)
         return FALSE;

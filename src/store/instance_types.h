@@ -1,5 +1,6 @@
 /*
- * store/instance_types.h - rows of table "instance_types": the catalogue and the administrator's own
+ * store/instance_types.h - rows of table "instance_types": the catalogue and the administrator's
+ * own
  *
  * Memory is MiB. Errors: ADMIN_NOT_FOUND, ADMIN_IN_USE, and those of store/db.h.
  */

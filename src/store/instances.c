@@ -8,11 +8,16 @@
     " m.ssh_user, i.instance_type, i.vcpus, i.memory_mib, i.key_name, i.public_key, i.zone_name,"  \
     " i.host_id, i.subnet_id, host(i.private_ip), i.mac, i.domain_uuid, i.eni_id,"                 \
     " i.root_volume_id, i.root_volume_gib, i.root_device_name, i.instance_profile,"                \
-    " i.client_token, i.details, " DB_US("i.launched_at") ", i.desired, i.generation,"             \
-    " i.reboot_generation, i.disable_api_termination, i.shutdown_behavior = 'terminate',"          \
-    " i.transition_reason, i.seen, i.seen_generation, i.rebooted_generation, i.ever_defined,"      \
-    " i.fault, i.fault_message, i.host_keys, " DB_US("i.host_keys_at") ", "                        \
-    DB_US("i.reachable_at") ", " DB_US("i.seen_at") ", " DB_US("i.terminated_at")
+    " i.client_token, i.details, " DB_US(                                                          \
+        "i.launched_at") ", i.desired, i.generation,"                                              \
+                         " i.reboot_generation, i.disable_api_termination, i.shutdown_behavior = " \
+                         "'terminate',"                                                            \
+                         " i.transition_reason, i.seen, i.seen_generation, "                       \
+                         "i.rebooted_generation, i.ever_defined,"                                  \
+                         " i.fault, i.fault_message, i.host_keys, " DB_US(                         \
+                             "i.host_keys_at") ", " DB_US("i.reachable_at") ", " DB_US("i.seen_"   \
+                                                                                       "at") ","   \
+                                                                                             " " DB_US("i.terminated_at")
 #define FROM " FROM instances i JOIN images m USING (image_id) "
 
 static char *take_text(const PGresult *res, int row, int *column)
@@ -138,11 +143,11 @@ GPtrArray *instances_get(DbTx *tx, const char *account_id, const char *const *id
                          " AND instance_id = ANY ($2::text[]) ORDER BY instance_id FOR UPDATE",
                          DB_ARGS(account_id, wanted), NULL))
         return NULL;
-    g_autoptr(PGresult) res = db_query(tx, error,
-                                       "SELECT " COLUMNS FROM
-                                       "WHERE i.account_id = $1 AND i.instance_id = ANY ($2::text[])"
-                                       " ORDER BY i.launched_at, i.reservation_id, i.launch_index",
-                                       DB_ARGS(account_id, wanted));
+    g_autoptr(PGresult) res = db_query(
+        tx, error,
+        "SELECT " COLUMNS FROM "WHERE i.account_id = $1 AND i.instance_id = ANY ($2::text[])"
+        " ORDER BY i.launched_at, i.reservation_id, i.launch_index",
+        DB_ARGS(account_id, wanted));
     if (!res)
         return NULL;
     g_autoptr(GPtrArray) list = instances_from(res);
@@ -154,15 +159,15 @@ GPtrArray *instances_get(DbTx *tx, const char *account_id, const char *const *id
 GPtrArray *instances_page(DbTx *tx, const char *account_id, const InstancesAfter *after,
                           guint limit, GError **error)
 {
-    g_autoptr(PGresult) res = db_query(
-        tx, error,
-        "SELECT " COLUMNS FROM
-        "WHERE i.account_id = $1 AND (i.launched_at, i.reservation_id, i.launch_index)"
-        " > ($2::timestamptz, $3, $4::integer)"
-        " ORDER BY i.launched_at, i.reservation_id, i.launch_index LIMIT $5::bigint",
-        DB_ARGS(account_id, db_time(tx, after->launched_us),
-                after->reservation_id ? after->reservation_id : "",
-                db_int(tx, after->launch_index), db_int(tx, limit)));
+    g_autoptr(PGresult) res =
+        db_query(tx, error,
+                 "SELECT " COLUMNS FROM
+                 "WHERE i.account_id = $1 AND (i.launched_at, i.reservation_id, i.launch_index)"
+                 " > ($2::timestamptz, $3, $4::integer)"
+                 " ORDER BY i.launched_at, i.reservation_id, i.launch_index LIMIT $5::bigint",
+                 DB_ARGS(account_id, db_time(tx, after->launched_us),
+                         after->reservation_id ? after->reservation_id : "",
+                         db_int(tx, after->launch_index), db_int(tx, limit)));
 
     return res ? instances_from(res) : NULL;
 }
@@ -187,8 +192,7 @@ gboolean instances_insert(DbTx *tx, const InstanceLaunch *l, const InstanceLaunc
 {
     gssize count = rows->count;
 
-    if (!db_exec(tx, error,
-                 "INSERT INTO reservations (reservation_id, account_id) VALUES ($1, $2)",
+    if (!db_exec(tx, error, "INSERT INTO reservations (reservation_id, account_id) VALUES ($1, $2)",
                  DB_ARGS(l->reservation_id, l->account_id), NULL))
         return FALSE;
     return db_exec(
@@ -205,17 +209,15 @@ gboolean instances_insert(DbTx *tx, const InstanceLaunch *l, const InstanceLaunc
         " $7::text[]) WITH ORDINALITY AS r (id, host, ip, mac, uuid, eni, volume, n)"
         " RETURNING instance_id)"
         " SELECT pg_notify('berth_wake', 'instance:' || instance_id) FROM new",
-        DB_ARGS(db_text_array(tx, rows->ids, count), db_text_array(tx, rows->host_ids, count),
-                db_text_array(tx, rows->private_ips, count), db_text_array(tx, rows->macs, count),
-                db_text_array(tx, rows->domain_uuids, count),
-                db_text_array(tx, rows->eni_ids, count),
-                db_text_array(tx, rows->root_volume_ids, count), l->account_id, l->reservation_id,
-                l->image_id, l->instance_type, db_int(tx, l->vcpus), db_int(tx, l->memory_mib),
-                l->key_name, l->public_key, l->zone_name, l->subnet_id,
-                db_int(tx, l->root_volume_gib), l->root_device_name, l->user_data,
-                l->instance_profile, l->client_token, l->details,
-                db_bool(l->disable_api_termination),
-                l->shutdown_terminates ? "terminate" : "stop"),
+        DB_ARGS(
+            db_text_array(tx, rows->ids, count), db_text_array(tx, rows->host_ids, count),
+            db_text_array(tx, rows->private_ips, count), db_text_array(tx, rows->macs, count),
+            db_text_array(tx, rows->domain_uuids, count), db_text_array(tx, rows->eni_ids, count),
+            db_text_array(tx, rows->root_volume_ids, count), l->account_id, l->reservation_id,
+            l->image_id, l->instance_type, db_int(tx, l->vcpus), db_int(tx, l->memory_mib),
+            l->key_name, l->public_key, l->zone_name, l->subnet_id, db_int(tx, l->root_volume_gib),
+            l->root_device_name, l->user_data, l->instance_profile, l->client_token, l->details,
+            db_bool(l->disable_api_termination), l->shutdown_terminates ? "terminate" : "stop"),
         NULL);
 }
 
@@ -251,13 +253,12 @@ gboolean instances_set_protection(DbTx *tx, const char *id, gboolean on, GError 
 
 gboolean instances_set_shutdown(DbTx *tx, const char *id, gboolean terminates, GError **error)
 {
-    return db_exec(tx, error,
-                   "UPDATE instances SET shutdown_behavior = $2 WHERE instance_id = $1",
+    return db_exec(tx, error, "UPDATE instances SET shutdown_behavior = $2 WHERE instance_id = $1",
                    DB_ARGS(id, terminates ? "terminate" : "stop"), NULL);
 }
 
-gboolean instances_set_type(DbTx *tx, const char *id, const char *type, gint vcpus,
-                            gint memory_mib, GError **error)
+gboolean instances_set_type(DbTx *tx, const char *id, const char *type, gint vcpus, gint memory_mib,
+                            GError **error)
 {
     return db_exec(tx, error,
                    "UPDATE instances SET instance_type = $2, vcpus = $3::integer,"
@@ -267,8 +268,7 @@ gboolean instances_set_type(DbTx *tx, const char *id, const char *type, gint vcp
 
 gboolean instances_set_user_data(DbTx *tx, const char *id, const char *data, GError **error)
 {
-    return db_exec(tx, error,
-                   "UPDATE instances SET user_data = $2::bytea WHERE instance_id = $1",
+    return db_exec(tx, error, "UPDATE instances SET user_data = $2::bytea WHERE instance_id = $1",
                    DB_ARGS(id, data), NULL);
 }
 
@@ -281,12 +281,12 @@ gboolean instances_set_details(DbTx *tx, const char *id, const char *details, GE
 GPtrArray *instances_free_addresses(DbTx *tx, const char *base, gint first, gint last, guint count,
                                     GError **error)
 {
-    g_autoptr(PGresult) res = db_query(
-        tx, error,
-        "SELECT host($1::inet + o) FROM generate_series($2::integer, $3::integer) o"
-        " WHERE NOT EXISTS (SELECT 1 FROM instances i WHERE i.terminated_at IS NULL"
-        " AND i.private_ip = $1::inet + o) ORDER BY o LIMIT $4::bigint",
-        DB_ARGS(base, db_int(tx, first), db_int(tx, last), db_int(tx, count)));
+    g_autoptr(PGresult) res =
+        db_query(tx, error,
+                 "SELECT host($1::inet + o) FROM generate_series($2::integer, $3::integer) o"
+                 " WHERE NOT EXISTS (SELECT 1 FROM instances i WHERE i.terminated_at IS NULL"
+                 " AND i.private_ip = $1::inet + o) ORDER BY o LIMIT $4::bigint",
+                 DB_ARGS(base, db_int(tx, first), db_int(tx, last), db_int(tx, count)));
 
     if (!res)
         return NULL;

@@ -83,8 +83,8 @@ gboolean instances_ask_reboot(DbTx *tx, const char *const *ids, GError **error);
 /* Each changes one fact that has no step of its own. */
 gboolean instances_set_protection(DbTx *tx, const char *id, gboolean on, GError **error);
 gboolean instances_set_shutdown(DbTx *tx, const char *id, gboolean terminates, GError **error);
-gboolean instances_set_type(DbTx *tx, const char *id, const char *type, gint vcpus,
-                            gint memory_mib, GError **error);
+gboolean instances_set_type(DbTx *tx, const char *id, const char *type, gint vcpus, gint memory_mib,
+                            GError **error);
 /* data is a bytea parameter (db_bytes); NULL for none. */
 gboolean instances_set_user_data(DbTx *tx, const char *id, const char *data, GError **error);
 gboolean instances_set_details(DbTx *tx, const char *id, const char *details, GError **error);
@@ -94,5 +94,6 @@ gboolean instances_set_details(DbTx *tx, const char *id, const char *details, GE
  * g_ptr_array_unref. */
 GPtrArray *instances_free_addresses(DbTx *tx, const char *base, gint first, gint last, guint count,
                                     GError **error);
-/* How many living instances have an address in each zone's subnet: zone name -> GINT_TO_POINTER(count). */
+/* How many living instances have an address in each zone's subnet: zone name ->
+ * GINT_TO_POINTER(count). */
 GHashTable *instances_in_zones(DbTx *tx, GError **error);

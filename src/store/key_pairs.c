@@ -1,8 +1,7 @@
 #include "store/key_pairs.h"
 #include "base/errors.h"
 
-#define COLUMNS                                                                                    \
-    "key_pair_id, key_name, key_type, fingerprint, public_key, " DB_US("created_at")
+#define COLUMNS "key_pair_id, key_name, key_type, fingerprint, public_key, " DB_US("created_at")
 
 void key_pair_free(KeyPair *pair)
 {
@@ -44,8 +43,8 @@ gboolean key_pairs_insert(DbTx *tx, const char *account_id, const KeyPair *p, GE
                 : fail(error, KEY_PAIR_DUPLICATE, "The keypair '%s' already exists.", p->name);
 }
 
-static gboolean refuse_unknown(DbTx *tx, const char *account_id, const char *names,
-                               const char *ids, GError **error)
+static gboolean refuse_unknown(DbTx *tx, const char *account_id, const char *names, const char *ids,
+                               GError **error)
 {
     g_autoptr(PGresult) res =
         db_query(tx, error,

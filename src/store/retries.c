@@ -10,11 +10,12 @@ void retry_free(Retry *retry)
 
 gboolean retries_find(DbTx *tx, const char *kind, const char *id, Retry **ret_retry, GError **error)
 {
-    g_autoptr(PGresult) res = db_query(tx, error,
-                                       "SELECT failures, last_error, " DB_US("failed_at") ", "
-                                       DB_US("next_try_at") " FROM retries"
-                                       " WHERE kind = $1 AND object_id = $2",
-                                       DB_ARGS(kind, id));
+    g_autoptr(PGresult) res =
+        db_query(tx, error,
+                 "SELECT failures, last_error, " DB_US("failed_at") ", " DB_US(
+                     "next_try_at") " FROM retries"
+                                    " WHERE kind = $1 AND object_id = $2",
+                 DB_ARGS(kind, id));
 
     *ret_retry = NULL;
     if (!res || PQntuples(res) == 0)

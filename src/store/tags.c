@@ -51,11 +51,10 @@ gboolean tags_set(DbTx *tx, const char *account_id, const char *const *ids,
                          db_text_array(tx, keys, -1), db_text_array(tx, values, -1)),
                  NULL))
         return FALSE;
-    g_autoptr(PGresult) res =
-        db_query(tx, error,
-                 "SELECT 1 FROM tags WHERE resource_id = ANY ($1::text[])"
-                 " GROUP BY resource_id HAVING count(*) > $2::bigint LIMIT 1",
-                 DB_ARGS(resources, db_int(tx, TAGS_MAX)));
+    g_autoptr(PGresult) res = db_query(tx, error,
+                                       "SELECT 1 FROM tags WHERE resource_id = ANY ($1::text[])"
+                                       " GROUP BY resource_id HAVING count(*) > $2::bigint LIMIT 1",
+                                       DB_ARGS(resources, db_int(tx, TAGS_MAX)));
     if (!res)
         return FALSE;
     if (PQntuples(res))
@@ -67,12 +66,11 @@ gboolean tags_set(DbTx *tx, const char *account_id, const char *const *ids,
 /* The array's form of NULL is a text no value can be: one of 257 characters. */
 static const char *any_value(void)
 {
-    static const char mark[] =
-        "****************************************************************"
-        "****************************************************************"
-        "****************************************************************"
-        "****************************************************************"
-        "*";
+    static const char mark[] = "****************************************************************"
+                               "****************************************************************"
+                               "****************************************************************"
+                               "****************************************************************"
+                               "*";
     return mark;
 }
 
@@ -114,8 +112,7 @@ GPtrArray *tags_list(DbTx *tx, const char *account_id, const char *const *ids, c
                  " AND (resource_id, key) > ($3, $4)"
                  " ORDER BY resource_id, key LIMIT nullif($5::bigint, 0)",
                  DB_ARGS(account_id, ids ? db_text_array(tx, ids, -1) : NULL,
-                         after_id ? after_id : "", after_key ? after_key : "",
-                         db_int(tx, limit)));
+                         after_id ? after_id : "", after_key ? after_key : "", db_int(tx, limit)));
 
     if (!res)
         return NULL;

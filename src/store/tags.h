@@ -18,7 +18,6 @@ typedef struct {
 
 void tag_free(Tag *tag);
 
-
 /* Which of these ids are the account's instances, volumes, interfaces, images, snapshots,
  * reservations or key pairs: id -> type, a static text. ids ends with NULL. */
 GHashTable *tags_owners(DbTx *tx, const char *account_id, const char *const *ids, GError **error);
