@@ -25,31 +25,76 @@ typedef struct {
 
 static const Parameter parameters[] = {
     TEXT("berth", "name", name, "berth", "prefix of every domain, network and pool Berth makes")
-    PATH("berth", "state_dir", state_dir, "/var/lib/berth", "database, images, keys; survives reboots")
-    PATH("berth", "run_dir", run_dir, "/run/berth", "sockets and pid files")
-    PATH("berth", "log_dir", log_dir, "/var/log/berth", "one file per program")
-    TEXT("berth", "log_level", log_level, "info", "debug, info, warn or error")
-    TEXT("api", "listen_address", listen_address, "0.0.0.0", "where the API listens (HTTPS)")
-    NUMBER("api", "listen_port", listen_port, "8443", 1, 65535, "port of the API")
-    NUMBER("api", "channel_port", channel_port, "8444", 1, 65535, "port of the agents' WebSockets")
-    TEXT("api", "advertise", advertise, "", "address guests and clients use; empty: first address of the network")
-    NUMBER("api", "threads", api_threads, "8", 1, 256, "requests worked on at once")
-    TEXT("region", "name", region, "home-1", "the region this daemon serves")
-    TEXT("region", "zones", zones, "home-1a,home-1b", "zones that berth up makes")
-    TEXT("database", "kind", database, "embedded", "embedded: Berth runs its own; external: yours, by the two strings below")
-    TEXT("database", "identity", identity_dsn, "", "libpq connection string of the identity database, without user")
-    TEXT("database", "region", region_dsn, "", "libpq connection string of the region's database, without user")
-    NUMBER("database", "connections", database_connections, "8", 1, 256, "sessions of the API")
-    TEXT("hosts", "libvirt_uri", libvirt_uri, "qemu:///system", "the host that berth up adds to each zone")
-    TEXT("hosts", "network_cidr", network_cidr, "172.31.0.0/16", "addresses of instances")
-    TEXT("hosts", "bridge", bridge, "berth0", "bridge of the default network on each host")
-    TEXT("images", "registry", registry, "", "HOST:PORT of the local container registry; empty: ADVERTISE:5000")
-    PATH("images", "dir", image_dir, "/var/lib/berth/images", "machine images, one folder each")
-    NUMBER("reconcile", "workers", reconcile_workers, "6", 1, 128, "steps worked on at once")
-    NUMBER("reconcile", "sweep_seconds", sweep_seconds, "30", 1, 3600, "how often unsettled rows are looked at again")
-    NUMBER("agents", "suspect_seconds", agent_suspect_seconds, "60", 1, 86400, "a silent agent is shown as disconnected")
-    NUMBER("agents", "lost_seconds", agent_lost_seconds, "120", 1, 86400, "the service tasks of a silent agent are replaced")
-    NUMBER("tasks", "history_seconds", task_history_seconds, "7776000", 3600, 315360000, "stopped tasks stay readable (90 days)")
+        PATH("berth", "state_dir", state_dir, "/var/lib/berth",
+             "database, images, keys; survives reboots") PATH("berth", "run_dir", run_dir,
+                                                              "/run/berth", "sockets and pid files")
+            PATH("berth", "log_dir", log_dir, "/var/log/berth", "one file per program") TEXT(
+                "berth", "log_level", log_level, "info",
+                "debug, info, warn or error") TEXT("api", "listen_address", listen_address,
+                                                   "0.0.0.0", "where the API listens (HTTPS)")
+                NUMBER("api", "listen_port", listen_port, "8443", 1, 65535,
+                       "port of the API") NUMBER("api", "channel_port", channel_port, "8444", 1,
+                                                 65535, "port of the agents' WebSockets")
+                    TEXT("api", "advertise", advertise, "",
+                         "address guests and clients use; empty: first address of the network")
+                        NUMBER("api", "threads", api_threads, "8", 1, 256,
+                               "requests worked on at once") TEXT("region", "name", region,
+                                                                  "home-1",
+                                                                  "the region this daemon serves")
+                            TEXT("region", "zones", zones, "home-1a,home-1b",
+                                 "zones that berth up makes")
+                                TEXT("database", "kind", database, "embedded",
+                                     "embedded: Berth runs its own; external: yours, by the two "
+                                     "strings below") TEXT("database", "identity", identity_dsn, "",
+                                                           "libpq connection string of the "
+                                                           "identity database, without user")
+                                    TEXT("database", "region", region_dsn, "",
+                                         "libpq connection string of the region's database, "
+                                         "without user") NUMBER("database", "connections",
+                                                                database_connections, "8", 1, 256,
+                                                                "sessions of the API")
+                                        TEXT("hosts", "libvirt_uri", libvirt_uri, "qemu:///system",
+                                             "the host that berth up adds to each zone")
+                                            TEXT("hosts", "network_cidr", network_cidr,
+                                                 "172.31.0.0/16",
+                                                 "addresses of instances") TEXT("hosts", "bridge",
+                                                                                bridge, "berth0",
+                                                                                "bridge of the "
+                                                                                "default network "
+                                                                                "on each host")
+                                                TEXT("images", "registry", registry, "",
+                                                     "HOST:PORT of the local container registry; "
+                                                     "empty: ADVERTISE:5000")
+                                                    PATH("images", "dir", image_dir,
+                                                         "/var/lib/berth/images",
+                                                         "machine images, one folder each")
+                                                        NUMBER("reconcile", "workers",
+                                                               reconcile_workers, "6", 1, 128,
+                                                               "steps worked on at once")
+                                                            NUMBER("reconcile", "sweep_seconds",
+                                                                   sweep_seconds, "30", 1, 3600,
+                                                                   "how often unsettled rows are "
+                                                                   "looked at again")
+                                                                NUMBER("agents", "suspect_seconds",
+                                                                       agent_suspect_seconds, "60",
+                                                                       1, 86400,
+                                                                       "a silent agent is shown as "
+                                                                       "disconnected")
+                                                                    NUMBER(
+                                                                        "agents", "lost_seconds",
+                                                                        agent_lost_seconds, "120",
+                                                                        1,
+                                                                        86400,
+                                                                        "the service tasks of a "
+                                                                        "silent agent are replaced")
+                                                                        NUMBER(
+                                                                            "tasks",
+                                                                            "history_seconds",
+                                                                            task_history_seconds,
+                                                                            "7776000", 3600,
+                                                                            315360000,
+                                                                            "stopped tasks stay "
+                                                                            "readable (90 days)")
 };
 
 static char *initial_value(const Parameter *p, const char *root)
@@ -162,7 +207,8 @@ void config_free(Config *config)
 
 char *config_text(const Config *config)
 {
-    g_autoptr(GString) text = g_string_new("# Berth's settings; \"berth help config\" explains them.\n");
+    g_autoptr(GString) text =
+        g_string_new("# Berth's settings; \"berth help config\" explains them.\n");
     const char *group = NULL;
 
     for (gsize i = 0; i < G_N_ELEMENTS(parameters); i++) {
@@ -184,8 +230,8 @@ char *config_text(const Config *config)
     return g_string_free(g_steal_pointer(&text), FALSE);
 }
 
-void config_each(void (*row)(const char *group, const char *key, const char *value,
-                             const char *why, gpointer user),
+void config_each(void (*row)(const char *group, const char *key, const char *value, const char *why,
+                             gpointer user),
                  gpointer user)
 {
     for (gsize i = 0; i < G_N_ELEMENTS(parameters); i++)

@@ -10,26 +10,26 @@
 #include <glib.h>
 
 typedef struct {
-    char *file;           /* where it was read from */
-    char *name;           /* this installation: prefix of everything it makes in libvirt */
-    char *root;           /* "" or the folder below which all paths lie */
-    char *state_dir;      /* keeps: database, images, keys, certificates */
-    char *run_dir;        /* sockets and pid files */
+    char *file;      /* where it was read from */
+    char *name;      /* this installation: prefix of everything it makes in libvirt */
+    char *root;      /* "" or the folder below which all paths lie */
+    char *state_dir; /* keeps: database, images, keys, certificates */
+    char *run_dir;   /* sockets and pid files */
     char *log_dir;
     char *listen_address; /* API over HTTPS */
     guint listen_port;
-    guint channel_port;   /* agents' WebSockets over TLS */
-    char *advertise;      /* address or name under which guests and clients reach this machine */
-    char *region;         /* the region this daemon serves */
-    char *zones;          /* its zones, by comma, where berth up makes them */
-    char *identity_dsn;   /* accounts, keys, roles: libpq connection string, no user */
-    char *region_dsn;     /* everything else of this region */
-    char *database;       /* "embedded", or "external": an administrator's own */
-    char *libvirt_uri;    /* the host that berth up adds */
-    char *network_cidr;   /* of the default network */
-    char *bridge;         /* its bridge on each host */
-    char *registry;       /* HOST:PORT of the local image registry; "" for none */
-    char *image_dir;      /* machine images, by digest */
+    guint channel_port; /* agents' WebSockets over TLS */
+    char *advertise;    /* address or name under which guests and clients reach this machine */
+    char *region;       /* the region this daemon serves */
+    char *zones;        /* its zones, by comma, where berth up makes them */
+    char *identity_dsn; /* accounts, keys, roles: libpq connection string, no user */
+    char *region_dsn;   /* everything else of this region */
+    char *database;     /* "embedded", or "external": an administrator's own */
+    char *libvirt_uri;  /* the host that berth up adds */
+    char *network_cidr; /* of the default network */
+    char *bridge;       /* its bridge on each host */
+    char *registry;     /* HOST:PORT of the local image registry; "" for none */
+    char *image_dir;    /* machine images, by digest */
     char *log_level;
     guint api_threads;
     guint reconcile_workers;
@@ -49,8 +49,8 @@ void config_free(Config *config);
 char *config_text(const Config *config);
 
 /* base/config's table as rows for help: calls row for each setting. */
-void config_each(void (*row)(const char *group, const char *key, const char *value,
-                             const char *why, gpointer user),
+void config_each(void (*row)(const char *group, const char *key, const char *value, const char *why,
+                             gpointer user),
                  gpointer user);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Config, config_free)

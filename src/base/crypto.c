@@ -134,11 +134,10 @@ char *crypto_seal(const guint8 key[CRYPTO_KEY_SIZE], const char *clear)
 
     id_random(out, NONCE_SIZE);
     if (EVP_EncryptInit_ex(cipher, EVP_aes_256_gcm(), NULL, key, out) != 1 ||
-        EVP_EncryptUpdate(cipher, out + NONCE_SIZE, &written, (const guint8 *)clear,
-                          (int)length) != 1 ||
+        EVP_EncryptUpdate(cipher, out + NONCE_SIZE, &written, (const guint8 *)clear, (int)length) !=
+            1 ||
         EVP_EncryptFinal_ex(cipher, out + NONCE_SIZE + written, &last) != 1 ||
-        EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_GCM_GET_TAG, TAG_SIZE,
-                            out + NONCE_SIZE + length) != 1)
+        EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_GCM_GET_TAG, TAG_SIZE, out + NONCE_SIZE + length) != 1)
         g_error("AES-256-GCM failed");
     return g_base64_encode(out, NONCE_SIZE + length + TAG_SIZE);
 }

@@ -12,10 +12,9 @@ typedef struct {
 #define ERR(symbol, code, status, retry)                                                           \
     [ERROR_##symbol] = { #symbol, { code, code, code }, { status, status, status }, RETRY_##retry },
 #define ERR3(symbol, ec2, ec2_status, query, query_status, json, json_status, retry)               \
-    [ERROR_##symbol] = { #symbol,                                                                  \
-                         { ec2, query, json },                                                     \
-                         { ec2_status, query_status, json_status },                                \
-                         RETRY_##retry },
+    [ERROR_##symbol] = {                                                                           \
+        #symbol, { ec2, query, json }, { ec2_status, query_status, json_status }, RETRY_##retry    \
+    },
 static const ErrorRow error_rows[ERROR__COUNT] = {
 #include "base/errors.def"
 };

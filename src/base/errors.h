@@ -9,7 +9,7 @@
 
 #include <glib.h>
 
-#define ERR(symbol, code, status, retry) ERROR_##symbol,
+#define ERR(symbol, code, status, retry)                                             ERROR_##symbol,
 #define ERR3(symbol, ec2, ec2_status, query, query_status, json, json_status, retry) ERROR_##symbol,
 typedef enum {
 #include "base/errors.def"

@@ -97,8 +97,8 @@ char *id_iam(const char *prefix, gsize length)
 
 char *id_secret(gsize length)
 {
-    return from_alphabet(
-        "", "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", 64, length);
+    return from_alphabet("", "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", 64,
+                         length);
 }
 
 gboolean id_is_hex(const char *text, gsize count)

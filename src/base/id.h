@@ -12,7 +12,8 @@
 void id_random(void *buffer, gsize length);
 /* "i-0123456789abcdef0": the prefix, a dash and 17 hex digits. */
 char *id_ec2(const char *prefix);
-/* The same form made from what it stands for: equal words give an equal id. words ends with NULL. */
+/* The same form made from what it stands for: equal words give an equal id. words ends with NULL.
+ */
 char *id_ec2_derived(const char *prefix, const char *const *words);
 /* 32 hex digits: a task or container instance. */
 char *id_hex32(void);

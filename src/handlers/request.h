@@ -15,7 +15,7 @@
 #include <jansson.h>
 
 typedef enum {
-    PRINCIPAL_ROOT,    /* the account itself */
+    PRINCIPAL_ROOT, /* the account itself */
     PRINCIPAL_USER,
     PRINCIPAL_SESSION, /* a role's temporary credentials */
 } PrincipalKind;

@@ -12,7 +12,7 @@
 #include "base/crypto.h"
 #include "store/db.h"
 
-typedef struct HostPool HostPool; /* reconcile/hosts.h: open hypervisor connections */
+typedef struct HostPool HostPool;   /* reconcile/hosts.h: open hypervisor connections */
 typedef struct WakeQueue WakeQueue; /* reconcile/queue.h */
 
 /* What a step may use; shared by all workers, read-only but for what locks itself. */
@@ -36,7 +36,7 @@ typedef StepResult (*StepFunction)(World *world, const char *id, gint64 *ret_aga
                                    GError **error);
 
 typedef struct {
-    const char *kind;          /* "instance" */
+    const char *kind; /* "instance" */
     StepFunction step;
     const char *unsettled_sql; /* ids (text) of rows the sweep must look at */
     gboolean slow;             /* may take seconds (SSH, copying): worked on by other workers */
