@@ -264,6 +264,44 @@ static void test_rows_point_into_their_tables(void)
     g_assert_null(shape_member(run, ""));
 }
 
+static void test_excerpts_are_short_and_whole(void)
+{
+    static const char *const texts[] = { "", "a", "\xc3\xa9" };
+    g_autofree char *long_text = g_strnfill(100, 'x');
+    g_autofree char *cut = shape_excerpt(long_text);
+    g_autofree char *repaired = shape_excerpt("a\xff");
+
+    for (gsize i = 0; i < G_N_ELEMENTS(texts); i++) {
+        g_autofree char *same = shape_excerpt(texts[i]);
+        g_assert_cmpstr(same, ==, texts[i]);
+    }
+    g_assert_cmpuint(strlen(cut), ==, 64);
+    g_assert_cmpstr(repaired, ==, "a\xef\xbf\xbd");
+}
+
+/* Each ${Member} of a row's resource is a member of the request, or the policy would never match. */
+static void check_resource(const Operation *row, const char *resource)
+{
+    for (const char *at = strstr(resource, "${"); at; at = strstr(at + 2, "${")) {
+        g_autofree char *member = g_strndup(at + 2, strcspn(at + 2, "}"));
+
+        g_test_message("%s %s", operation_name(row), resource);
+        g_assert_nonnull(operation_input(row));
+        g_assert_nonnull(shape_member(operation_input(row), member));
+    }
+}
+
+static void test_action_rows_name_members_of_their_requests(void)
+{
+    for (guint s = 0; s < SERVICE__COUNT; s++)
+        for (guint i = 0; i < catalog_services[s].operation_count; i++) {
+            const Operation *row = &catalog_services[s].operations[i];
+            const Action *action = catalog_action(&catalog_services[s], row);
+            if (action)
+                check_resource(row, action->resource);
+        }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -276,5 +314,7 @@ int main(int argc, char **argv)
     g_test_add_func("/catalog/services-are-found", test_services_are_found);
     g_test_add_func("/catalog/operations-are-found", test_every_operation_is_found_by_name);
     g_test_add_func("/catalog/what-is-not-built", test_what_is_not_built_says_so);
+    g_test_add_func("/shape/excerpts", test_excerpts_are_short_and_whole);
+    g_test_add_func("/catalog/rows-name-members", test_action_rows_name_members_of_their_requests);
     return g_test_run();
 }
