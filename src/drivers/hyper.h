@@ -54,6 +54,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(HyperFacts, hyper_facts_free)
 
 typedef enum { ACCELERATOR_TCG, ACCELERATOR_KVM } Accelerator;
 const char *accelerator_name(Accelerator accelerator);
+/* Then the UTC second at which a trial began: what is much older was left by a process that died. */
+#define HYPER_TRIAL_PREFIX "kvm-trial-"
 /* Starts a tiny guest under KVM and waits some seconds for what it writes. *ret_reason is one
  * plain line saying why the answer is what it is. */
 gboolean hyper_try_kvm(Hyper *hyper, Accelerator *ret_accelerator, char **ret_reason,
@@ -85,7 +87,8 @@ gboolean hyper_volume_delete(Hyper *hyper, const char *volume, GError **error);
 /* Names of all volumes of pool NAME, and of NAME-console; NULL-terminated. */
 char **hyper_volumes(Hyper *hyper, gboolean console, GError **error);
 
-/* -- addresses: DHCP host entries of network NAME-net */
+/* -- addresses: DHCP host entries of network NAME-net; the gateway's own is one of them */
+#define HYPER_GATEWAY_MAC "02:00:00:00:00:01"
 gboolean hyper_address_add(Hyper *hyper, const char *mac, const char *ip, GError **error);
 /* Absent is fine. */
 gboolean hyper_address_remove(Hyper *hyper, const char *mac, GError **error);
@@ -125,8 +128,8 @@ gboolean hyper_define(Hyper *hyper, const HyperDomain *domain, GError **error);
 gboolean hyper_start(Hyper *hyper, const char *uuid, GError **error);
 /* Asks the guest to power off (ACPI); it may not listen. */
 gboolean hyper_shutdown(Hyper *hyper, const char *uuid, GError **error);
-/* Asks the guest to boot again (ACPI), or resets it hard. */
-gboolean hyper_reset(Hyper *hyper, const char *uuid, GError **error);
+/* Asks the guest to power off (ACPI) and boots it again when it has. */
+gboolean hyper_reboot(Hyper *hyper, const char *uuid, GError **error);
 /* Powers off at once. Absent or off is fine. */
 gboolean hyper_destroy(Hyper *hyper, const char *uuid, GError **error);
 /* Absent is fine. */

@@ -1,5 +1,6 @@
 #include "base/clock.h"
 #include "base/errors.h"
+#include "base/id.h"
 #include "drivers/hyper_internal.h"
 #include "drivers/hyper_xml.h"
 
@@ -58,7 +59,6 @@ gboolean hyper_remove(Hyper *hyper, GError **error)
 
 /* ---- does KVM work? */
 
-#define TRIAL_IMAGE   "kvm-trial.img"
 #define TRIAL_WAIT_MS 8000
 #define TRIAL_POLL_MS 50
 
@@ -96,15 +96,15 @@ static char *start_refused(const char *message)
 }
 
 /* NULL when the trial guest ran, else why not. */
-static char *trial_run(Hyper *hyper, const char *name, GError **error)
+static char *trial_run(Hyper *hyper, const char *name, const char *volume, GError **error)
 {
     g_autofree char *log = hyper_guest_path(hyper->settings, name, GUEST_CONSOLE);
     g_autofree char *image = NULL;
     gsize length = 0;
     g_autofree guint8 *disk = hyper_trial_image(&length);
 
-    if (!hyper_upload_bytes(hyper, TRIAL_IMAGE, disk, length, error) ||
-        !(image = hyper_volume_path(hyper, TRIAL_IMAGE, error)))
+    if (!hyper_upload_bytes(hyper, volume, disk, length, error) ||
+        !(image = hyper_volume_path(hyper, volume, error)))
         return NULL;
     g_autofree char *xml = hyper_trial_xml(hyper->settings, name, image, log);
     g_autoptr(virDomain) domain = virDomainCreateXML(hyper->conn, xml, 0);
@@ -134,11 +134,13 @@ gboolean hyper_try_kvm(Hyper *hyper, Accelerator *ret_accelerator, char **ret_re
         *ret_reason = g_strdup("host offers no KVM: guests are emulated (TCG), which is slow");
         return TRUE;
     }
-    g_autofree char *name =
-        g_strdup_printf("kvm-trial-%" G_GINT64_MODIFIER "x", clock_mono_ms());
-    g_autofree char *why = trial_run(hyper, name, &cause);
+    g_autofree char *nonce = id_hex32();
+    g_autofree char *name = g_strdup_printf(HYPER_TRIAL_PREFIX "%" G_GINT64_FORMAT "-%.8s",
+                                            clock_now_us() / CLOCK_SECOND_US, nonce);
+    g_autofree char *volume = g_strconcat(name, ".img", NULL);
+    g_autofree char *why = trial_run(hyper, name, volume, &cause);
     hyper_guest_files_delete(hyper, name, NULL);
-    hyper_volume_delete(hyper, TRIAL_IMAGE, NULL);
+    hyper_volume_delete(hyper, volume, NULL);
     if (cause) {
         g_propagate_error(error, g_steal_pointer(&cause));
         return FALSE;

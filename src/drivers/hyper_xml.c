@@ -345,7 +345,7 @@ char *hyper_network_xml(const HyperSettings *settings, const char *name, const c
     open_element(&xml, "ip", "family", "ipv4", "address", gateway, "prefix", digits, NULL);
     /* the gateway's own entry: dnsmasq serves DHCP, and to nobody without an entry */
     open_element(&xml, "dhcp", NULL);
-    empty_element(&xml, "host", "mac", "02:00:00:00:00:01", "ip", gateway, NULL);
+    empty_element(&xml, "host", "mac", HYPER_GATEWAY_MAC, "ip", gateway, NULL);
     close_element(&xml);
     close_element(&xml);
     close_element(&xml);

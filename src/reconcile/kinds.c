@@ -1,5 +1,21 @@
 #include "reconcile/kinds.h"
 
+/* The sweep's lists of ids. A host is looked at anew every five minutes, what it carries with it. */
+#define HOSTS_UNSETTLED                                                                            \
+    "SELECT host_id FROM hosts WHERE CASE WHEN desired = 'removed' THEN state <> 'removed'"        \
+    " ELSE state <> 'up' OR seen_generation < check_generation"                                    \
+    " OR seen_at < now() - interval '5 minutes' END"
+#define IMAGES_UNSETTLED                                                                           \
+    "SELECT image_id FROM images WHERE CASE WHEN desired = 'deregistered'"                         \
+    " THEN state <> 'deregistered' ELSE state = 'pending' END"
+#define BASES_UNSETTLED                                                                            \
+    "SELECT DISTINCT host_id || '/' || image_id FROM instances WHERE terminated_at IS NULL"        \
+    " AND NOT ever_defined AND fault IS NULL AND desired <> 'terminated'"
+#define INSTANCES_UNSETTLED                                                                        \
+    "SELECT instance_id FROM instances WHERE terminated_at IS NULL"                                \
+    " AND (seen_generation < generation OR fault IS NOT NULL OR desired = 'terminated'"            \
+    " OR (seen = 'running' AND (reachable_at IS NULL OR host_keys IS NULL)))"
+
 const StepKind step_kinds[] = {
     { "service", service_step,
       "SELECT service_id::text FROM services s WHERE status <> 'INACTIVE' AND (status = 'DRAINING'"
@@ -18,5 +34,10 @@ const StepKind step_kinds[] = {
       "   OR i.desired = 'terminated', false)"
       "   OR (ci.channel_owner IS NULL) = (ci.lost_at IS NULL) END", FALSE },
     { "history", history_step, "SELECT 'tasks'", FALSE },
+    { "host", host_step, HOSTS_UNSETTLED, TRUE },
+    { "hypervisor", hypervisor_step, NULL, TRUE },
+    { "image", image_step, IMAGES_UNSETTLED, TRUE },
+    { "base", base_step, BASES_UNSETTLED, TRUE },
+    { "instance", instance_step, INSTANCES_UNSETTLED, FALSE },
     { NULL, NULL, NULL, FALSE },
 };

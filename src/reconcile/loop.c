@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "reconcile/hosts.h"
 #include "reconcile/queue.h"
-#include "reconcile/retry.h"
+#include "store/retries.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -52,7 +52,7 @@ static void after_failure(Reconciler *r, const StepKind *kind, const char *id, c
         wake_push_after(r->world.wakes, kind->kind, id, CONFLICT_MS + jitter);
         return;
     }
-    if (!retry_record(r->world.region, kind->kind, id, cause, &delay_ms, &error))
+    if (!retries_record(r->world.region, kind->kind, id, cause, &delay_ms, &error))
         log_warn(id, "cannot record a failure: %s", error->message);
     log_warn(id, "%s: %s (%s; next try in %" G_GINT64_FORMAT " s)", kind->kind, cause->message,
              error_symbol(error_code(cause)), delay_ms / 1000);
@@ -73,7 +73,7 @@ static void take_step(Reconciler *r, const StepKind *kind, const char *id)
         wake_push(r->world.wakes, kind->kind, id);
     else if (result == STEP_LATER)
         wake_push_after(r->world.wakes, kind->kind, id, again_ms);
-    if (result != STEP_AGAIN && !retry_clear(r->world.region, kind->kind, id, &error))
+    if (result != STEP_AGAIN && !retries_clear(r->world.region, kind->kind, id, &error))
         log_warn(id, "cannot clear retries: %s", error->message);
 }
 
@@ -146,8 +146,8 @@ static gboolean sweep(Reconciler *r, GError **error)
 
     if (!tx)
         return FALSE;
-    g_autoptr(GHashTable) waiting = retry_waiting(tx, error);
-    if (!waiting || !retry_each_due(tx, push_due, r->world.wakes, error))
+    g_autoptr(GHashTable) waiting = retries_waiting(tx, error);
+    if (!waiting || !retries_each_due(tx, push_due, r->world.wakes, error))
         return FALSE;
     for (const StepKind *kind = step_kinds; kind->kind; kind++)
         if (kind->unsettled_sql && !sweep_kind(r, tx, kind, waiting, error))

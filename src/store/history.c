@@ -13,6 +13,19 @@ gboolean history_add_all(DbTx *tx, const char *kind, const char *const *ids, con
                    DB_ARGS(kind, db_text_array(tx, ids, -1), what), NULL);
 }
 
+gboolean history_find(DbTx *tx, const char *id, const char *what, gint64 *ret_at_us, GError **error)
+{
+    g_autoptr(PGresult) res = db_query(tx, error,
+                                       "SELECT " DB_US("max(at)") " FROM history"
+                                       " WHERE object_id = $1 AND what = $2",
+                                       DB_ARGS(id, what));
+
+    if (!res)
+        return FALSE;
+    *ret_at_us = db_int64(res, 0, 0);
+    return TRUE;
+}
+
 void history_entry_free(HistoryEntry *entry)
 {
     g_free(entry->what);

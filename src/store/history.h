@@ -12,6 +12,10 @@ gboolean history_add(DbTx *tx, const char *kind, const char *id, const char *wha
 gboolean history_add_all(DbTx *tx, const char *kind, const char *const *ids, const char *what,
                          GError **error);
 
+/* When the newest entry of exactly this sentence was made; 0: never. */
+gboolean history_find(DbTx *tx, const char *id, const char *what, gint64 *ret_at_us,
+                      GError **error);
+
 typedef struct {
     gint64 at_us;
     char *what;

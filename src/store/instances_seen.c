@@ -11,6 +11,13 @@ gboolean instances_record_seen(DbTx *tx, const char *id, InstanceSeen seen,
                    DB_ARGS(id, instance_seen_name(seen), db_int(tx, settled_generation)), NULL);
 }
 
+gboolean instances_record_halt_reason(DbTx *tx, const char *id, const char *reason, GError **error)
+{
+    return db_exec(tx, error,
+                   "UPDATE instances SET transition_reason = $2 WHERE instance_id = $1",
+                   DB_ARGS(id, reason), NULL);
+}
+
 gboolean instances_record_defined(DbTx *tx, const char *id, GError **error)
 {
     return db_exec(tx, error, "UPDATE instances SET ever_defined = true WHERE instance_id = $1",

@@ -13,6 +13,8 @@
  * left to do (the instance then rests, or a guest has halted), else 0, which leaves it. */
 gboolean instances_record_seen(DbTx *tx, const char *id, InstanceSeen seen,
                                gint64 settled_generation, GError **error);
+/* Why a guest went off without our asking, as the transition reason shows it. */
+gboolean instances_record_halt_reason(DbTx *tx, const char *id, const char *reason, GError **error);
 /* The domain has been defined once: from now on its absence is a loss. */
 gboolean instances_record_defined(DbTx *tx, const char *id, GError **error);
 /* The reboot asked for at this generation has been done. */

@@ -1,0 +1,11 @@
+/*
+ * store/container_instances_lost.h - wakes of the container instance that an instance carries
+ *
+ * Errors: those of store/db.h.
+ */
+#pragma once
+
+#include "store/db.h"
+
+/* Wakes step kind "container_instance" for the ones on this EC2 instance that are not INACTIVE. */
+gboolean container_instances_wake(DbTx *tx, const char *ec2_instance_id, GError **error);

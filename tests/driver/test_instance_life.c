@@ -1,0 +1,159 @@
+/*
+ * The steps of hosts, images and instances against real libvirt, with guests that boot nothing:
+ * every desired state is reached from every other, and what somebody else does is seen.
+ */
+#include "lib/region.h"
+
+#include <string.h>
+
+#define URI   "qemu:///system"
+#define IMAGE "ami-00000000000000001"
+
+static TestRegion *region;
+static Reconciler *reconciler;
+
+#define assert_wait(seconds, expected, ...)                                                        \
+    g_assert_true(test_region_wait(region, seconds, expected, __VA_ARGS__))
+
+static void virsh(const char *verb, const char *object, const char *flag)
+{
+    const char *argv[] = { "virsh", "-q", "-c", URI, verb, object, flag, NULL };
+    g_autofree char *err = NULL;
+    int status = -1;
+
+    g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_STDOUT_TO_DEV_NULL, NULL,
+                 NULL, NULL, &err, &status, NULL);
+    if (status != 0)
+        g_error("virsh %s %s: %s", verb, object, err);
+}
+
+static void desire(const char *id, const char *desired)
+{
+    test_region_do(region, "UPDATE instances SET desired = '%s', generation = generation + 1"
+                   " WHERE instance_id = '%s'", desired, id);
+    test_region_do(region, "SELECT pg_notify('berth_wake', 'instance:%s')", id);
+}
+
+static char *launch(guint number)
+{
+    char *id = test_region_instance(region, IMAGE, number, 64);
+
+    assert_wait(30, "running", "SELECT seen FROM instances WHERE instance_id = '%s'", id);
+    return id;
+}
+
+static void test_host_comes_up(void)
+{
+    assert_wait(30, "up", "SELECT state FROM hosts");
+    assert_wait(1, "t", "SELECT vcpus > 0 AND memory_mib > 512 AND accelerator IS NOT NULL"
+                " AND hostname <> '' FROM hosts");
+}
+
+static void test_image_is_imported(void)
+{
+    g_autofree char *disk = test_region_empty_disk(region);
+
+    test_region_image(region, IMAGE, disk);
+    assert_wait(10, "available", "SELECT state FROM images WHERE image_id = '" IMAGE "'");
+    assert_wait(1, "raw 1048576", "SELECT disk_format || ' ' || virtual_bytes FROM images");
+}
+
+static void test_bad_image_is_refused(void)
+{
+    g_autofree char *path = g_build_filename(region->root, "bad.qcow2", NULL);
+    char head[512] = "QFI\xfb\0\0\0\3\0\0\0\0\0\0\2\0\0\0\0\5";
+
+    g_file_set_contents(path, head, sizeof head, NULL);
+    test_region_image(region, "ami-00000000000000bad", path);
+    assert_wait(10, "failed", "SELECT state FROM images WHERE image_id LIKE '%%bad'");
+    assert_wait(1, "t", "SELECT fault LIKE '%%backing file%%' FROM images WHERE image_id LIKE '%%bad'");
+}
+
+static void test_life(void)
+{
+    g_autofree char *id = launch(11);
+
+    desire(id, "stopped");
+    /* nothing in the guest listens to ACPI: cut the power as somebody with patience would */
+    test_region_do(region, "UPDATE history SET at = at - interval '2 minutes'");
+    assert_wait(30, "off", "SELECT seen FROM instances WHERE instance_id = '%s'", id);
+    assert_wait(5, "t", "SELECT seen_generation = generation FROM instances WHERE instance_id = '%s'", id);
+    desire(id, "running");
+    assert_wait(30, "running", "SELECT seen FROM instances WHERE instance_id = '%s'", id);
+    desire(id, "terminated");
+    assert_wait(30, "t", "SELECT terminated_at IS NOT NULL FROM instances WHERE instance_id = '%s'", id);
+    g_autofree char *left = test_region_left(region);
+    g_assert_null(strstr(left, id));
+    g_assert_null(strstr(left, "address"));
+}
+
+static void test_power_cut_is_told(void)
+{
+    g_autofree char *id = launch(12);
+    g_autofree char *domain = g_strjoin("-", region->config->name, id, NULL);
+
+    virsh("destroy", domain, NULL);
+    assert_wait(10, "halted", "SELECT seen FROM instances WHERE instance_id = '%s'", id);
+    assert_wait(1, "t", "SELECT transition_reason LIKE '%%not by Berth%%' FROM instances"
+                " WHERE instance_id = '%s'", id);
+    desire(id, "running");
+    assert_wait(30, "running", "SELECT seen FROM instances WHERE instance_id = '%s'", id);
+    desire(id, "terminated");
+    assert_wait(30, "t", "SELECT terminated_at IS NOT NULL FROM instances WHERE instance_id = '%s'", id);
+}
+
+static void test_lost_domain_ends_instance(void)
+{
+    g_autofree char *id = launch(13);
+    g_autofree char *domain = g_strjoin("-", region->config->name, id, NULL);
+
+    virsh("undefine", domain, NULL); /* it is transient from now on */
+    virsh("destroy", domain, NULL);
+    assert_wait(15, "Server.InternalError", "SELECT fault FROM instances WHERE instance_id = '%s'", id);
+    assert_wait(15, "t", "SELECT terminated_at IS NOT NULL AND fault_message LIKE '%%vanished%%'"
+                " FROM instances WHERE instance_id = '%s'", id);
+    g_autofree char *left = test_region_left(region);
+    g_assert_null(strstr(left, id));
+}
+
+static void test_leftover_is_removed(void)
+{
+    g_autofree char *id = launch(14);
+
+    /* its row goes, as if a restored backup did not know it */
+    test_region_do(region, "DELETE FROM instances WHERE instance_id = '%s'", id);
+    test_region_do(region, "SELECT pg_notify('berth_wake', 'hypervisor:" URI "')");
+    for (int i = 0; i < 100; i++) {
+        g_autofree char *left = test_region_left(region);
+        if (!strstr(left, id) && !strstr(left, "address"))
+            return;
+        g_usleep(100000);
+    }
+    g_assert_not_reached();
+}
+
+int main(int argc, char **argv)
+{
+    g_autoptr(GError) error = NULL;
+
+    g_test_init(&argc, &argv, NULL);
+    if (!test_libvirt_answers(URI)) {
+        g_print("1..0 # SKIP no libvirt at " URI "\n");
+        return 0;
+    }
+    test_pg_init();
+    region = test_region_new(URI, 101);
+    reconciler = reconcile_start(region->config, region->key, &error);
+    g_assert_no_error(error);
+    g_test_add_func("/host/comes up with its facts", test_host_comes_up);
+    g_test_add_func("/image/raw file is imported", test_image_is_imported);
+    g_test_add_func("/image/backing file is refused", test_bad_image_is_refused);
+    g_test_add_func("/instance/runs, stops, starts, terminates", test_life);
+    g_test_add_func("/instance/power cut behind our back is told", test_power_cut_is_told);
+    g_test_add_func("/instance/lost domain ends it", test_lost_domain_ends_instance);
+    g_test_add_func("/instance/domain without a row is removed", test_leftover_is_removed);
+    int status = g_test_run();
+    reconcile_stop(reconciler);
+    test_region_free(region);
+    return status;
+}
