@@ -51,6 +51,8 @@ GPtrArray *services_list(DbTx *tx, gint64 cluster_id, const char *launch_type,
 gboolean services_add(DbTx *tx, EcsService *service, GError **error);
 /* Writes status, counts, percentages, placement and details; forgets failed starts. Wakes it. */
 gboolean services_update(DbTx *tx, const EcsService *service, GError **error);
+/* Whether tasks of it are not STOPPED yet. */
+gboolean services_hold_tasks(DbTx *tx, gint64 service_id, gboolean *ret_holds, GError **error);
 gboolean services_wake(DbTx *tx, gint64 service_id, GError **error);
 /* Wakes every service that may have tasks on the container instance: those that have, and daemons. */
 gboolean services_wake_for_instance(DbTx *tx, gint64 ci_id, GError **error);
