@@ -193,38 +193,3 @@ json_t *update_container_instances_state(Request *rq, GError **error)
     }
     return answer_of(rq, cluster, names, error);
 }
-
-/* Takes the machine out of the cluster; with force its tasks count as stopped at once. */
-json_t *deregister_container_instance(Request *rq, GError **error)
-{
-    g_autoptr(Cluster) cluster = ecs_cluster(rq, CLUSTER_LOCK, error);
-
-    if (!cluster || !agent_check_self(rq, error))
-        return NULL;
-    g_autofree char *name =
-        ecs_ref_in_cluster(rq->region, rq->account_id, "container-instance", cluster->name,
-                           request_text(rq, "containerInstance"));
-    const char *asked = name ? name : "";
-    g_autoptr(GPtrArray) found =
-        container_instances_describe(rq->tx, cluster->id, &asked, 1, error);
-    if (!found)
-        return NULL;
-    if (found->len == 0)
-        return fail_null(error, INVALID_PARAMETER,
-                         "Referenced container instance %s not found.", asked);
-    const ContainerInstance *i = g_ptr_array_index(found, 0);
-    if (i->running_tasks + i->pending_tasks > 0 && !request_bool(rq, "force", FALSE))
-        return fail_null(error, INVALID_PARAMETER, "Found running tasks on the instance.");
-    if (strcmp(i->status, "INACTIVE") != 0 &&
-        !container_instances_end(rq->tx, i->id, "Container instance deregistered by user.",
-                                 "TerminationNotice",
-                                 "Container instance deregistration forced by user.", error))
-        return NULL;
-    g_autoptr(GPtrArray) after =
-        container_instances_describe(rq->tx, cluster->id, &asked, 1, error);
-    if (!after)
-        return NULL;
-    return json_pack("{s:o}", "containerInstance",
-                     container_instance_json(rq, cluster->name, g_ptr_array_index(after, 0),
-                                             json_array()));
-}
