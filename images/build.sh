@@ -45,6 +45,7 @@ done
 name=$1 out=$2 recipe=$here/$1
 [[ -r $recipe/recipe.sh ]] || fail "no recipe \"$name\" in $here"
 [[ -z $agent || -r $agent ]] || fail "cannot read the agent's archive \"$agent\""
+[[ -z $agent ]] || agent=$(realpath "$agent")
 [[ $(id -u) == 0 ]] || fail "making a file system with its owners needs root (use sudo)"
 # shellcheck source=/dev/null
 . "$here/lib/debian.sh"
