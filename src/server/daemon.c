@@ -8,6 +8,7 @@
 #include "server/channels.h"
 #include "server/http.h"
 #include "server/setup.h"
+#include "store/daemons.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -97,6 +98,24 @@ static gboolean start_api(Daemon *daemon, GError **error)
     return daemon->http != NULL;
 }
 
+/* The daemon that ran here before, if it was killed, cannot have given up its channels. Its id lies
+ * beside the pid file; we hold its ports, so it is gone. */
+static gboolean bury_predecessor(Daemon *daemon, GError **error)
+{
+    g_autofree char *file = g_build_filename(daemon->config->run_dir, "berthd.id", NULL);
+    g_autofree char *former = NULL;
+    g_autoptr(GError) cause = NULL;
+
+    if (g_file_get_contents(file, &former, NULL, NULL)) {
+        g_autoptr(DbTx) tx = db_begin(daemon->region, DB_MODE_WRITE, error);
+        if (!tx || !daemons_remove(tx, former, error) || !db_commit(g_steal_pointer(&tx), error))
+            return FALSE;
+    }
+    if (!g_file_set_contents(file, daemon->id, -1, &cause))
+        return fail(error, CONFIG, "cannot write \"%s\": %s", file, cause->message);
+    return TRUE;
+}
+
 static gboolean write_pid_file(Daemon *daemon, GError **error)
 {
     g_autofree char *file = g_build_filename(daemon->config->run_dir, "berthd.pid", NULL);
@@ -113,7 +132,7 @@ static gboolean start_all(Daemon *daemon, GError **error)
 {
     if (!open_stores(daemon, error))
         return FALSE;
-    if (daemon->role & DAEMON_API && !start_api(daemon, error))
+    if (daemon->role & DAEMON_API && (!start_api(daemon, error) || !bury_predecessor(daemon, error)))
         return FALSE;
     if (daemon->role & DAEMON_RECONCILE) {
         daemon->reconciler = reconcile_start(daemon->config, daemon->master_key, error);

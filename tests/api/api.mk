@@ -1,0 +1,2 @@
+# a helper of the API tests
+tests: $(BUILD)/tests/api/make_session
