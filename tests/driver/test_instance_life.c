@@ -2,7 +2,7 @@
  * The steps of hosts, images and instances against real libvirt, with guests that boot nothing:
  * every desired state is reached from every other, and what somebody else does is seen.
  */
-#include "lib/region.h"
+#include "../lib/region.h"
 
 #include <string.h>
 
@@ -75,6 +75,7 @@ static void test_life(void)
 
     desire(id, "stopped");
     /* nothing in the guest listens to ACPI: cut the power as somebody with patience would */
+    assert_wait(10, "1", "SELECT count(*) FROM history WHERE what LIKE 'asked to shut%%'");
     test_region_do(region, "UPDATE history SET at = at - interval '2 minutes'");
     assert_wait(30, "off", "SELECT seen FROM instances WHERE instance_id = '%s'", id);
     assert_wait(5, "t", "SELECT seen_generation = generation FROM instances WHERE instance_id = '%s'", id);

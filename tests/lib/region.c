@@ -1,4 +1,4 @@
-#include "lib/region.h"
+#include "region.h"
 #include "base/clock.h"
 #include "drivers/hyper.h"
 

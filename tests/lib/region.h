@@ -8,7 +8,7 @@
 
 #include "base/config.h"
 #include "base/crypto.h"
-#include "lib/pg.h"
+#include "pg.h"
 #include "reconcile/loop.h"
 
 typedef struct {
