@@ -6,7 +6,7 @@ TEST_LIB    := $(call obj,$(wildcard tests/lib/*.c))
 TEST_ROOMS  := server handlers reconcile agent cli drivers store wire model catalog shape base
 
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_LIB) $(foreach r,$(TEST_ROOMS),$(call lib,$(r)))
-	$(call link,$^)
+	$(call link,$(filter-out $(call lib,handlers),$^) $(ALL_HANDLERS))
 
 .SECONDARY:
 .PHONY: tests
