@@ -5,6 +5,7 @@ TEST_BIN    := $(patsubst %.c,$(BUILD)/%,$(TEST_SRC))
 TEST_LIB    := $(call obj,$(wildcard tests/lib/*.c))
 TEST_ROOMS  := server handlers reconcile agent cli drivers store wire model catalog shape base
 
+$(BUILD)/tests/%.o: CFLAGS += -Itests
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_LIB) $(foreach r,$(TEST_ROOMS),$(call lib,$(r)))
 	$(call link,$(filter-out $(call lib,handlers),$^) $(ALL_HANDLERS))
 
