@@ -232,13 +232,14 @@ static void test_addresses_are_used_again(void)
     fixture_init(&f);
     json_auto_t *three = launch(&f, 3, 3, "home-1a", NULL);
     g_assert_nonnull(three);
-    g_free(test_db_sql(f.db->region_dsn, "UPDATE instances SET terminated_at = now(),"
-                                         " desired = 'terminated' WHERE private_ip = '172.31.0.5'"));
+    g_free(test_db_sql(f.db->region_dsn,
+                       "UPDATE instances SET terminated_at = now(),"
+                       " desired = 'terminated' WHERE private_ip = '172.31.0.5'"));
     json_auto_t *two = launch(&f, 2, 2, "home-1a", NULL);
     g_assert_nonnull(two);
-    g_autofree char *ips = test_db_sql(
-        f.db->region_dsn, "SELECT string_agg(host(private_ip), ' ' ORDER BY private_ip)"
-                          " FROM instances WHERE terminated_at IS NULL");
+    g_autofree char *ips =
+        test_db_sql(f.db->region_dsn, "SELECT string_agg(host(private_ip), ' ' ORDER BY private_ip)"
+                                      " FROM instances WHERE terminated_at IS NULL");
     g_assert_cmpstr(ips, ==, "172.31.0.4 172.31.0.5 172.31.0.6 172.31.0.7");
 }
 
@@ -263,12 +264,9 @@ static void test_launches_in_few_statements(void)
     gsize one = 0, many = 0;
 
     fixture_init(&f);
-    if (!test_db_try(f.db->region_dsn, "postgres",
-                     "CREATE EXTENSION pg_stat_statements; SELECT count(*) FROM pg_stat_statements;"
-                     " GRANT pg_read_all_stats TO berth_owner")) {
-        g_test_skip("this server counts no statements");
-        return;
-    }
+    g_assert_true(test_db_try(f.db->region_dsn, "postgres",
+                              "CREATE EXTENSION pg_stat_statements;"
+                              " GRANT pg_read_all_stats TO berth_owner"));
     json_t *params = json_pack("{s:s, s:s, s:i, s:i}", "ImageId", IMAGE, "InstanceType",
                                "lab1.small", "MinCount", 1, "MaxCount", 1);
     gint64 for_one = statements(&f, "RunInstances", json_deep_copy(params), &one);
@@ -276,6 +274,7 @@ static void test_launches_in_few_statements(void)
     gint64 for_many = statements(&f, "RunInstances", params, &many);
     g_assert_cmpuint(one, ==, 1);
     g_assert_cmpuint(many, ==, 10);
+    g_assert_cmpint(for_one, >, 5);
     g_assert_cmpint(for_many, ==, for_one);
 }
 
@@ -287,8 +286,7 @@ static void test_a_thousand_in_pages(void)
     guint pages = 0;
 
     fixture_init(&f);
-    g_free(test_db_sql(f.db->region_dsn,
-                       "UPDATE hosts SET vcpus = 4000, memory_mib = 4000000"));
+    g_free(test_db_sql(f.db->region_dsn, "UPDATE hosts SET vcpus = 4000, memory_mib = 4000000"));
     for (guint n = 0; n < 10; n++) {
         json_auto_t *answer = launch(&f, 100, 100, NULL, NULL);
         g_assert_nonnull(answer);
@@ -301,8 +299,10 @@ static void test_a_thousand_in_pages(void)
         json_auto_t *answer = call(&f, SERVICE_EC2, "DescribeInstances", params, NULL);
         const json_t *reservation, *instance;
         size_t r, i;
-        json_array_foreach(json_object_get(answer, "Reservations"), r, reservation) {
-            json_array_foreach(json_object_get(reservation, "Instances"), i, instance) {
+        json_array_foreach(json_object_get(answer, "Reservations"), r, reservation)
+        {
+            json_array_foreach(json_object_get(reservation, "Instances"), i, instance)
+            {
                 const char *id = json_string_value(json_object_get(instance, "InstanceId"));
                 g_assert_true(g_hash_table_add(seen, g_strdup(id)));
             }
@@ -323,8 +323,7 @@ static void test_sql_and_c_agree_on_what_holds(void)
     g_autoptr(GError) error = NULL;
 
     fixture_init(&f);
-    g_free(test_db_sql(f.db->region_dsn,
-                       "UPDATE hosts SET vcpus = 4000, memory_mib = 4000000"));
+    g_free(test_db_sql(f.db->region_dsn, "UPDATE hosts SET vcpus = 4000, memory_mib = 4000000"));
     json_auto_t *many = launch(&f, 48, 48, "home-1b", NULL);
     g_assert_nonnull(many);
     /* every desired x seen x settled x ended */
@@ -338,8 +337,8 @@ static void test_sql_and_c_agree_on_what_holds(void)
         "UPDATE instances i SET desired = d, seen = s, seen_generation = g,"
         " terminated_at = CASE WHEN t THEN now() END FROM cells JOIN rows USING (n)"
         " WHERE rows.instance_id = i.instance_id"));
-    json_auto_t *answer = call(&f, SERVICE_BERTH, "DescribeHosts",
-                               json_pack("{s:s}", "ZoneName", "home-1b"), &error);
+    json_auto_t *answer =
+        call(&f, SERVICE_BERTH, "DescribeHosts", json_pack("{s:s}", "ZoneName", "home-1b"), &error);
     g_assert_no_error(error);
     const json_t *host = json_array_get(json_object_get(answer, "Hosts"), 0);
     gint64 held = 0;

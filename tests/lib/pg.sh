@@ -39,6 +39,7 @@ wal_level = minimal
 max_wal_senders = 0
 max_connections = 120
 shared_buffers = 64MB
+shared_preload_libraries = 'pg_stat_statements'
 timezone = 'UTC'
 END
 	as_owner "$PGBIN/pg_ctl" -D "$dir/data" -l "$dir/log" -w -t 30 start >/dev/null ||
