@@ -12,8 +12,7 @@ struct AgentAcs {
     char *docker_version;
     gboolean was_open; /* credentials were asked for */
     char *verifying;   /* messageId of the manifest whose stops are to be confirmed */
-    AgentAcsBeat beat;
-    gpointer user;
+    AgentAcsEvents events;
 };
 
 static const char *text_of(const json_t *tree, const char *key)
@@ -75,6 +74,13 @@ static void acs_opened(gpointer user)
     ((AgentAcs *)user)->was_open = TRUE;
 }
 
+static void acs_trouble(gpointer user)
+{
+    AgentAcs *acs = user;
+
+    acs->events.trouble(acs->events.user);
+}
+
 static void acknowledge(AgentAcs *acs, const json_t *message)
 {
     agent_channel_send(acs->channel, "AckRequest",
@@ -122,7 +128,7 @@ static void on_heartbeat(AgentAcs *acs, const json_t *message)
 {
     agent_channel_send(acs->channel, "HeartbeatAckRequest",
                        json_pack("{s:s}", "messageId", text_of(message, "messageId")));
-    acs->beat(acs->user);
+    acs->events.beat(acs->events.user);
 }
 
 static void on_payload(AgentAcs *acs, const json_t *message)
@@ -259,19 +265,19 @@ static const AgentChannelKind acs_kind = {
     .rotates = TRUE,
     .url = acs_url,
     .on_open = acs_opened,
+    .on_trouble = acs_trouble,
     .on_message = acs_message,
 };
 
 AgentAcs *agent_acs_start(AgentEngine *engine, Pool *dials, const char *endpoint,
-                          const char *docker_version, AgentAcsBeat beat, gpointer user)
+                          const char *docker_version, const AgentAcsEvents *events)
 {
     AgentAcs *acs = g_new0(AgentAcs, 1);
 
     *acs = (AgentAcs){ .engine = engine,
                        .endpoint = g_strdup(endpoint),
                        .docker_version = g_strdup(docker_version),
-                       .beat = beat,
-                       .user = user };
+                       .events = *events };
     acs->channel =
         agent_channel_new(engine->loop, dials, engine->config, engine->api, &acs_kind, acs);
     agent_channel_open(acs->channel);

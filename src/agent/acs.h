@@ -10,12 +10,16 @@
 
 typedef struct AgentAcs AgentAcs;
 
-/* Called after each heartbeat. */
-typedef void (*AgentAcsBeat)(gpointer user);
+/* What the rest of the agent wants to know of. */
+typedef struct {
+    void (*beat)(gpointer user);    /* after each heartbeat */
+    void (*trouble)(gpointer user); /* the endpoint cannot be reached */
+    gpointer user;
+} AgentAcsEvents;
 
 /* Opens the channel. endpoint is DiscoverPollEndpoint's; arn, the container instance's. */
 AgentAcs *agent_acs_start(AgentEngine *engine, Pool *dials, const char *endpoint,
-                          const char *docker_version, AgentAcsBeat beat, gpointer user);
+                          const char *docker_version, const AgentAcsEvents *events);
 /* The address has changed. */
 void agent_acs_set_endpoint(AgentAcs *acs, const char *endpoint);
 

@@ -147,9 +147,16 @@ static void run_stop(AgentActJob *job)
     look(job);
 }
 
+/* Somebody may have started a container again that had stopped. */
 static void run_remove(AgentActJob *job)
 {
-    docker_remove(job->docker, job->docker_id ? job->docker_id : job->docker_name, &job->error);
+    const char *id = job->docker_id ? job->docker_id : job->docker_name;
+    g_autoptr(GError) refused = NULL;
+
+    if (!docker_remove(job->docker, id, &refused) && error_is(refused, ERROR_DOCKER))
+        docker_stop(job->docker, id, job->stop_timeout_s, NULL);
+    if (refused)
+        docker_remove(job->docker, id, &job->error);
     FAULT_POINT("agent.removed");
 }
 

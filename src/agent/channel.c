@@ -13,6 +13,8 @@
 #define MESSAGE_MAX      (4 * 1024 * 1024)
 #define READ_SIZE        16384
 #define HEALTHY_MS       60000
+#define SHORT_MS         1000 /* a connection that lives less did not end well, whatever it says */
+#define TROUBLE_EVERY    8    /* failures */
 #define CLOSE_WAIT_MS    5000
 #define INACTIVE_WAIT_MS (3600 * 1000)
 #define JITTER           0.2
@@ -85,10 +87,12 @@ static void back_off(AgentChannel *channel)
 /* The open channel has ended; code is the peer's, 0 for an end without a close frame. */
 static void ended(AgentChannel *channel, guint16 code, gboolean good)
 {
-    gboolean healthy = clock_mono_ms() - channel->opened_ms >= HEALTHY_MS;
+    gint64 lived_ms = clock_mono_ms() - channel->opened_ms;
+    gboolean healthy = lived_ms >= HEALTHY_MS;
 
     log_info("-", "%s channel closed (code %u)", channel->kind->name, code);
     close_now(channel);
+    good = good && lived_ms >= SHORT_MS;
     if (good || healthy)
         channel->failures = 0;
     if (good)
@@ -209,6 +213,8 @@ static void on_dialled(gpointer user)
             redial_in(channel, INACTIVE_WAIT_MS);
         else
             back_off(channel);
+        if (channel->failures % TROUBLE_EVERY == 0 && channel->kind->on_trouble)
+            channel->kind->on_trouble(channel->user);
         return;
     }
     log_info("-", "%s channel open", channel->kind->name);

@@ -24,6 +24,8 @@ typedef struct {
     /* The URL to open, http or https. Caller frees. */
     char *(*url)(gpointer user);
     void (*on_open)(gpointer user);
+    /* Dialling has failed many times: the address may have changed. May be NULL. */
+    void (*on_trouble)(gpointer user);
     /* A whole text message; type and message of its envelope. TRUE when it was recognised, which
      * shows that the peer lives. */
     gboolean (*on_message)(gpointer user, const char *type, const json_t *message);

@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <time.h>
 
-#define STACK_SIZE   (256 * 1024)
+#define STACK_SIZE   (1024 * 1024) /* jansson recurses up to 2048 deep; only touched pages count */
 #define IDLE_SECONDS 2
 
 typedef struct {

@@ -89,8 +89,9 @@ static void on_discovered(gpointer user, const AgentAnswer *answer)
     if (!tcs)
         log_warn("-", "there is no telemetry endpoint");
     session->tcs = agent_tcs_start(session->engine, session->dials, tcs, session->docker_version);
-    session->acs = agent_acs_start(session->engine, session->dials, acs, session->docker_version,
-                                   on_heartbeat, session);
+    const AgentAcsEvents events = { on_heartbeat, discover, session };
+    session->acs =
+        agent_acs_start(session->engine, session->dials, acs, session->docker_version, &events);
 }
 
 static void discover(gpointer user)

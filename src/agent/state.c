@@ -150,8 +150,8 @@ AgentState *agent_state_open(const char *dir, const char *instance_id, GError **
                          g_strerror(errno));
     if (!read_state(state, error))
         return NULL;
-    if (state->instance_id && g_strcmp0(state->instance_id, instance_id) != 0 &&
-        !set_aside(state, error))
+    gboolean known = state->instance_id && *state->instance_id && *instance_id;
+    if (known && strcmp(state->instance_id, instance_id) != 0 && !set_aside(state, error))
         return NULL;
     g_free(state->instance_id);
     state->instance_id = g_strdup(instance_id);

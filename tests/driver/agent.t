@@ -3,11 +3,12 @@
 import os
 import re
 import signal
+import subprocess
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from agent_rig import Rig, Tap, TASK, check, equal, free_port  # noqa: E402
+from agent_rig import AGENT, Rig, Tap, TASK, check, equal, free_port  # noqa: E402
 
 rig, tap = Rig(31), Tap()
 
@@ -383,7 +384,74 @@ def cleans_up():
     equal(rig.docker("volume", "ls", "-q"), "kept")
 
 
+def channel_rules():
+    rig.kill_agent(signal.SIGTERM)
+    rig.start_agent(BERTH_INACTIVITY="400ms", BERTH_PUBLISH="10m")
+    rig.mock.channel("acs")
+    rig.mock.heartbeats = False
+    count = lambda: len([1 for k, _ in rig.mock.opened if k == "acs"])
+    before = count()
+    rig.mock.wait("a silent channel to be given up", lambda: count() >= before + 2)
+    rig.mock.heartbeats = True
+    rig.kill_agent(signal.SIGTERM)
+    rig.start_agent(BERTH_ROTATION="1200ms")
+    goodbye = b"\x03\xe8ConnectionExpired: Reconnect to continue"
+    rig.mock.wait("a goodbye", lambda: goodbye in rig.mock.said("acs", "close"))
+    before = count()
+    rig.mock.wait("the next channel", lambda: count() > before)
+
+
+def many_at_once():
+    tasks = [rig.task("burst%d" % n, rig.container(stopTimeout=1)) for n in range(12)]
+    rig.mock.payload("burst", *tasks)
+    rig.mock.wait_ack("burst")
+    for task in tasks:
+        rig.mock.wait_report(task["arn"], "RUNNING", 40)
+    for task in tasks:
+        rig.stop_task(task["arn"])
+    for task in tasks:
+        equal(rig.mock.wait_report(task["arn"], "STOPPED", 40)["containers"][0]["exitCode"], 137)
+
+
+def its_command_line():
+    run = lambda *words: subprocess.run([AGENT, *words], stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, env={"PATH": os.environ["PATH"]})
+    check(run("--version").stdout.startswith(b"berth-agent "), "it tells its version")
+    equal(run("--nonsense").returncode, 2)
+    equal(run("--config", rig.config, "--healthcheck").returncode, 0)
+    second = run("--config", rig.config)
+    equal(second.returncode, 1)
+    check(b"another agent" in second.stderr, second.stderr)
+    rig.kill_agent()
+    equal(run("--config", rig.config, "--healthcheck").returncode, 1)
+    nothing = run("--config", rig.dir + "/absent")
+    check(nothing.returncode == 1 and b"BERTH_ENDPOINT is not set" in nothing.stderr, nothing.stderr)
+
+
+def trusts_its_ca_only():
+    rig.kill_agent()
+    before = len(rig.mock.calls) + len(rig.mock.bad_signatures)
+    rig.openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "x.key", "-out", "x.pem",
+                "-days", "2", "-subj", "/CN=another ca")
+    rig.start_agent(BERTH_CA=rig.dir + "/x.pem")
+    rig.mock.wait("the refusal", lambda: "the certificate is refused" in rig.log())
+    equal(len(rig.mock.calls) + len(rig.mock.bad_signatures), before)
+    rig.kill_agent()
+    rig.start_agent(BERTH_ENDPOINT=rig.mock.url.replace("127.0.0.1", "127.0.0.2"))
+    rig.mock.wait("the refusal of another name", lambda: "the certificate is refused" in rig.log())
+    equal(len(rig.mock.calls) + len(rig.mock.bad_signatures), before)
+
+
 def small():
+    rig.kill_agent(signal.SIGTERM)
+    calls = len(rig.mock.called("RegisterContainerInstance"))
+    began = time.monotonic()
+    rig.start_agent()
+    rig.mock.wait("registration", lambda: len(rig.mock.called("RegisterContainerInstance")) > calls)
+    print("# from start to registration: %d ms" % ((time.monotonic() - began) * 1000))
+    check(time.monotonic() - began < 2, "it starts at once")
+    arn = rig.run("small", rig.container(command="exit 0"))
+    rig.mock.wait_report(arn, "STOPPED")
     time.sleep(3)  # its workers go after being idle for 2 s
     print("# resident memory: %d KiB" % rig.memory_kib())
     check("san" in os.environ.get("BUILD", "") or rig.memory_kib() < 10 * 1024,
@@ -407,6 +475,7 @@ CASES = [
     ("a manifest stops strays, once confirmed", manifest),
     ("reports are sent until they are accepted", reports_until_accepted),
     ("a channel that ends is opened again", channel_comes_back),
+    ("many tasks at once start and stop", many_at_once),
     ("metrics, health and the runtime's state are told", telemetry),
     ("a container removed by another is reported", removed_behind_its_back),
     ("kill -9 of the agent loses and doubles nothing", survives_kill),
@@ -414,6 +483,9 @@ CASES = [
     ("a crash of Docker is survived", survives_docker("kill")),
     ("without its registry an image that is here will do", cached_image_without_registry),
     ("stopped tasks are cleaned up with their volumes", cleans_up),
+    ("a silent channel is given up, an old one renewed", channel_rules),
+    ("its command line", its_command_line),
+    ("it trusts its CA and the server's name only", trusts_its_ca_only),
     ("it is small, and every request was signed right", small),
 ]
 

@@ -84,8 +84,11 @@ class Rig:
         return subprocess.run(words, check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               **more).stdout
 
+    def openssl(self, *words):
+        return self._run("openssl", *words, cwd=self.dir)
+
     def _certificates(self):
-        openssl = lambda *words: self._run("openssl", *words, cwd=self.dir)
+        openssl = self.openssl
         openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.pem",
                 "-days", "2", "-subj", "/CN=test ca")
         openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", "server.key", "-out", "server.csr",
@@ -158,7 +161,8 @@ class Rig:
         for name in list(lines):
             if name.startswith("BERTH_FAULT") or name.endswith("_OPTIONS"):
                 environment[name] = lines.pop(name)
-        for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"):
+        # G_SLICE=always-malloc: ThreadSanitizer does not see the locks of GLib's own allocator
+        for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "G_SLICE"):
             if name in os.environ:
                 environment[name] = os.environ[name]
         self.config = self.dir + "/agent.conf"

@@ -128,7 +128,7 @@ class MockEcs:
         if tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*tls)
-        self.server = Server(("127.0.0.1", port), Handler)
+        self.server = Server(("0.0.0.0", port), Handler)
         self.port = self.server.server_address[1]
         self.url = "%s://127.0.0.1:%d" % ("https" if tls else "http", self.port)
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
