@@ -111,7 +111,7 @@ static gboolean remove_guests(const Install *in, GError **error)
 {
     guint count = 0;
 
-    ui_step("instances, pools, networks");
+    ui_step("instances and networks");
     if (!sweep_remove(in, &count, error))
         return FALSE;
     ui_step_done("%u instances removed", count);

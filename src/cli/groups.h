@@ -24,7 +24,7 @@ extern const Command endpoint_commands[];
 extern const Command registry_commands[];
 extern const Command why_commands[];
 
-/* One "berth up", "down" or "destroy" at a time. Error: COMMAND when another is at work. */
+/* One "berth up", "down" or "destroy" at a time. Error: GAVE_UP after two minutes. */
 gboolean up_lock(const Config *config, GError **error);
 /* Stops our daemons, then libvirt where "berth up" started it and nobody needs it. */
 gboolean down_daemons(const Install *in, GError **error);

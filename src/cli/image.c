@@ -10,8 +10,8 @@
 
 static const Column image_columns[] = {
     { "IMAGE", "ImageId", FORM_TEXT },       { "NAME", "Name", FORM_TEXT },
-    { "STATE", "State", FORM_TEXT },         { "ARCHITECTURE", "Architecture", FORM_TEXT },
-    { "MADE", "CreationDate", FORM_TEXT },   { 0 },
+    { "STATE", "State", FORM_TEXT },         { "ARCH", "Architecture", FORM_TEXT },
+    { "MADE", "CreationDate", FORM_DAY },   { 0 },
 };
 
 static gboolean run_image_list(Cli *cli, GError **error)

@@ -77,20 +77,28 @@ static gboolean remove_from_host(Hyper *hyper, guint *count, GError **error)
     return list && hyper_remove(hyper, error);
 }
 
-/* What libvirt itself leaves of a guest: its QEMU log. */
-static void remove_logs(const Install *in)
+static void remove_named(const char *folder, const char *prefix)
 {
-    static const char *const folder = "/var/log/libvirt/qemu";
-    g_autofree char *prefix = g_strconcat(in->config->name, "-i-", NULL);
     g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
     const char *name;
 
     while (dir && (name = g_dir_read_name(dir))) {
-        if (!g_str_has_prefix(name, prefix))
-            continue;
         g_autofree char *file = g_build_filename(folder, name, NULL);
-        unlink(file);
+        if (g_str_has_prefix(name, prefix))
+            unlink(file);
     }
+}
+
+/* What libvirt itself leaves behind: QEMU's logs, and the pid file of the network's dnsmasq. */
+static void remove_traces(const Install *in)
+{
+    g_autofree char *guests = g_strconcat(in->config->name, "-i-", NULL);
+    g_autofree char *trials = g_strconcat(in->config->name, "-kvm-trial-", NULL);
+    g_autofree char *network = g_strconcat(in->config->name, "-net.", NULL);
+
+    remove_named("/var/log/libvirt/qemu", guests);
+    remove_named("/var/log/libvirt/qemu", trials);
+    remove_named("/run/libvirt/network", network);
 }
 
 gboolean sweep_remove(const Install *in, guint *ret_count, GError **error)
@@ -98,7 +106,7 @@ gboolean sweep_remove(const Install *in, guint *ret_count, GError **error)
     *ret_count = 0;
     if (!each_host(in, remove_from_host, ret_count, error))
         return FALSE;
-    remove_logs(in);
+    remove_traces(in);
     return TRUE;
 }
 

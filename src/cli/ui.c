@@ -148,6 +148,8 @@ static char *value_text(const json_t *value, const char *path, ColumnForm form)
         return list_text(value);
     if (!json_is_string(value) || !*json_string_value(value))
         return g_strdup("-");
+    if (form == FORM_DAY)
+        return g_strndup(json_string_value(value), strlen("2026-01-31"));
     if (form == FORM_TAIL || form == FORM_SHORT)
         return tail_of(json_string_value(value), form == FORM_SHORT ? SHORT_ID : 4096);
     return g_strdup(json_string_value(value));

@@ -13,6 +13,7 @@
 typedef enum {
     FORM_TEXT,
     FORM_TIME, /* microseconds as "14:02:11" today, else the date */
+    FORM_DAY,  /* the day of a time in ISO 8601 */
     FORM_TAIL, /* what follows the last "/" of an ARN */
     FORM_SHORT /* the first 12 characters of that */
 } ColumnForm;

@@ -14,6 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define LOCK_WAIT_MS 120000
+
 static void set_note(Up *up, const char *format, va_list args)
 {
     g_free(up->note);
@@ -191,6 +193,11 @@ static gboolean run_steps(Up *up, GError **error)
     return TRUE;
 }
 
+static gboolean lock_taken(gpointer user)
+{
+    return flock(GPOINTER_TO_INT(user), LOCK_EX | LOCK_NB) == 0;
+}
+
 /* One "berth up", "down" or "destroy" at a time; the lock ends with the process. */
 gboolean up_lock(const Config *config, GError **error)
 {
@@ -201,9 +208,11 @@ gboolean up_lock(const Config *config, GError **error)
     int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
         return fail(error, CONFIG, "cannot open \"%s\": %s", file, g_strerror(errno));
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-        return fail(error, COMMAND, "another \"berth up\", \"down\" or \"destroy\" is at work on %s",
-                    config->state_dir);
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return TRUE;
+    ui_note("another \"berth up\", \"down\" or \"destroy\" is at work; waiting for it");
+    if (!process_wait(lock_taken, GINT_TO_POINTER(fd), LOCK_WAIT_MS))
+        return fail(error, GAVE_UP, "it holds \"%s\" still", file);
     return TRUE;
 }
 

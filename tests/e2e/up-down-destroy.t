@@ -29,6 +29,8 @@ seconds_of() {
 }
 daemon_pid() { cut -d' ' -f1 "$scratch_root/run/berth/up-$1.pid"; }
 answers() { berth aws sts get-caller-identity >/dev/null 2>&1; }
+well() { berth status >/dev/null; }
+network_is() { virsh -q -c qemu:///system net-info "$1" >/dev/null; }
 hosts_well() { [[ $(berth host list | grep -c ' OK ') == 2 ]]; }
 
 scratch_new
@@ -44,7 +46,7 @@ fi
 echo "# first up: $spent_ms ms"
 check "the stock aws command is answered" answers
 check "two zones have a host that is well" hosts_well
-check "berth status finds all well" berth status >/dev/null
+check "berth status finds all well" well
 owner=$(stat -c %U "$scratch_root/var/lib/berth/postgresql")
 check "PostgreSQL runs as a user of its own ($owner)" test "$(ps -o user= -p "$(daemon_pid postgresql)" | cut -c1-7)" = "${owner:0:7}"
 check "PostgreSQL listens on no port" test -z "$(ss -ltnpH 2>/dev/null | grep "pid=$(daemon_pid postgresql),")"
@@ -67,7 +69,7 @@ done
 account=$(berth aws sts get-caller-identity --query Account --output text)
 for delay in 0.02 0.1 0.3; do
     berth down >/dev/null 2>&1
-    berth up >/dev/null 2>&1 &
+    "$build/berth" up >/dev/null 2>&1 &
     up=$!
     sleep $delay
     kill -9 $up 2>/dev/null
@@ -104,7 +106,7 @@ END
 kill -9 "$(daemon_pid berthd)" "$(daemon_pid postgresql)"
 check "destroy works with berthd and PostgreSQL dead" seconds_of berth destroy --yes
 remark <"$scratch_root.out"
-check "a foreign network with a like name is still there" virsh -q -c qemu:///system net-info "$foreign" >/dev/null
+check "a foreign network with a like name is still there" network_is "$foreign"
 virsh -q -c qemu:///system net-undefine "$foreign" >/dev/null
 left=$(world | of_ours)
 check "nothing is left in libvirt, users, links or its files" test -z "$left"
