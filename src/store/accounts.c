@@ -189,6 +189,50 @@ gboolean access_keys_delete(DbTx *tx, const char *account_id, const char *access
     return key_was_there(done, rows, access_key_id, error);
 }
 
+void user_free(User *user)
+{
+    if (!user)
+        return;
+    g_free(user->user_name);
+    g_free(user->user_id);
+    g_free(user->path);
+    g_free(user);
+}
+
+#define USER_SELECT "SELECT user_name, user_id, path, " DB_US("created_at") " FROM users"
+
+static User *user_from_rows(const PGresult *res, const char *named, GError **error)
+{
+    if (!res)
+        return NULL;
+    if (PQntuples(res) == 0)
+        return fail_null(error, NO_SUCH_ENTITY, "The user with name %s cannot be found.", named);
+    User *user = g_new0(User, 1);
+    user->user_name = g_strdup(db_text(res, 0, 0));
+    user->user_id = g_strdup(db_text(res, 0, 1));
+    user->path = g_strdup(db_text(res, 0, 2));
+    user->created_us = db_int64(res, 0, 3);
+    return user;
+}
+
+User *users_get(DbTx *tx, const char *account_id, const char *user_name, GError **error)
+{
+    g_autoptr(PGresult) res =
+        db_query(tx, error, USER_SELECT " WHERE account_id = $1 AND user_name = $2",
+                 DB_ARGS(account_id, user_name));
+
+    return user_from_rows(res, user_name, error);
+}
+
+User *users_get_by_id(DbTx *tx, const char *account_id, const char *user_id, GError **error)
+{
+    g_autoptr(PGresult) res =
+        db_query(tx, error, USER_SELECT " WHERE account_id = $1 AND user_id = $2",
+                 DB_ARGS(account_id, user_id));
+
+    return user_from_rows(res, user_id, error);
+}
+
 gboolean users_ensure(DbTx *tx, const char *account_id, const char *user_name, GError **error)
 {
     g_autofree char *user_id = id_iam("AIDA", USER_ID_LENGTH);

@@ -55,5 +55,18 @@ gboolean access_keys_set_active(DbTx *tx, const char *account_id, const char *ac
 gboolean access_keys_delete(DbTx *tx, const char *account_id, const char *access_key_id,
                             GError **error);
 
+typedef struct {
+    char *user_name;
+    char *user_id;
+    char *path;
+    gint64 created_us;
+} User;
+
+void user_free(User *user);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(User, user_free)
+
+/* Error: NO_SUCH_ENTITY in IAM's words. */
+User *users_get(DbTx *tx, const char *account_id, const char *user_name, GError **error);
+User *users_get_by_id(DbTx *tx, const char *account_id, const char *user_id, GError **error);
 /* Makes the user where there is none. */
 gboolean users_ensure(DbTx *tx, const char *account_id, const char *user_name, GError **error);
