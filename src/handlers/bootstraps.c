@@ -15,10 +15,10 @@
 static json_t *bootstrap_json(const Bootstrap *b)
 {
     gboolean settled = b->seen_generation >= b->generation;
-    json_t *item =
-        json_pack("{s:s, s:s, s:s, s:i, s:I, s:I}", "InstanceId", b->instance_id, "Cluster",
-                  b->cluster_name, "State", b->fault ? "FAULT" : b->stage, "Attempts", b->failures,
-                  "CreatedAt", (json_int_t)b->created_us, "UpdatedAt", (json_int_t)b->updated_us);
+    json_t *item = json_pack(
+        "{s:s, s:s, s:s, s:i, s:I, s:I}", "InstanceId", b->instance_id, "Cluster", b->cluster_name,
+        "State", b->fault ? "quarantined" : b->stage, "Attempts", b->failures, "CreatedAt",
+        (json_int_t)b->created_us, "UpdatedAt", (json_int_t)b->updated_us);
 
     if (b->fault || (!settled && b->last_error))
         json_object_set_new(item, "Detail", json_string(b->fault ? b->fault : b->last_error));

@@ -221,7 +221,7 @@ static gboolean explain_host(Request *rq, const char *id, Explanation *e, gboole
 json_t *explain(Request *rq, GError **error)
 {
     static const ExplainFunction kinds[] = { explain_instance, explain_image, explain_host,
-                                             explain_ecs };
+                                             explain_zone,     explain_type,  explain_ecs };
     const char *id = request_text(rq, "Id");
     json_auto_t *answer = json_pack("{s:s, s:[]}", "Id", id, "Sections");
     Explanation e = { answer };

@@ -29,6 +29,12 @@ gboolean explanation_add_past(Explanation *e, Request *rq, const char *kind, con
 typedef gboolean (*ExplainFunction)(Request *rq, const char *id, Explanation *e, gboolean *ret_mine,
                                     GError **error);
 
+/* handlers/explain_capacity.c: instance types and zones, by name. */
+gboolean explain_type(Request *rq, const char *id, Explanation *e, gboolean *ret_mine,
+                      GError **error);
+gboolean explain_zone(Request *rq, const char *id, Explanation *e, gboolean *ret_mine,
+                      GError **error);
+
 /* handlers/explain_ecs.c: tasks, services, container instances and clusters, by id or ARN. */
 gboolean explain_ecs(Request *rq, const char *id, Explanation *e, gboolean *ret_mine,
                      GError **error) __attribute__((weak));

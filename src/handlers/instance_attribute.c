@@ -98,7 +98,10 @@ static json_t *attribute_json(Request *rq, const Instance *i, const char *name,
         return text_value(i->shutdown_terminates ? "terminate" : "stop");
     if (strcmp(name, "disableApiTermination") == 0)
         return flag(i->disable_api_termination);
-    return flag(strcmp(name, "ebsOptimized") != 0);
+    if (strcmp(name, "ebsOptimized") != 0)
+        return flag(TRUE);
+    json_t *shown = shown_json(rq, i, member, error);
+    return shown ? json_pack("{s:o}", "Value", shown) : NULL;
 }
 
 json_t *describe_instance_attribute(Request *rq, GError **error)
@@ -207,6 +210,50 @@ json_t *modify_instance_attribute(Request *rq, GError **error)
         return fail_null(error, UNSUPPORTED, "The attribute '%s' cannot be modified here",
                          attribute ? attribute : "that is asked for");
     return json_object();
+}
+
+static gboolean hop_limit_good(const Request *rq, GError **error)
+{
+    gint64 limit = request_int(rq, "HttpPutResponseHopLimit", 1);
+
+    if (limit < 1 || limit > 64)
+        return fail(error, INVALID_PARAMETER,
+                    "Value (%" G_GINT64_FORMAT ") for parameter HttpPutResponseHopLimit is invalid."
+                    " Expecting a value between 1 and 64.",
+                    limit);
+    return TRUE;
+}
+
+json_t *modify_instance_metadata_options(Request *rq, GError **error)
+{
+    static const char *const kept[] = { "HttpTokens", "HttpPutResponseHopLimit", "HttpEndpoint",
+                                        "InstanceMetadataTags" };
+    g_autoptr(Instance) i =
+        EC2_ONLY(rq, error, "InstanceId", "HttpTokens", "HttpPutResponseHopLimit", "HttpEndpoint",
+                 "InstanceMetadataTags") &&
+                hop_limit_good(rq, error)
+            ? instance_asked(rq, TRUE, error)
+            : NULL;
+
+    if (!i)
+        return NULL;
+    json_auto_t *details = i->details ? json_loads(i->details, 0, NULL) : NULL;
+    if (!details)
+        details = json_object();
+    if (!json_object_get(details, "MetadataOptions"))
+        json_object_set_new(details, "MetadataOptions", json_object());
+    for (gsize n = 0; n < G_N_ELEMENTS(kept); n++) {
+        const json_t *value = request_member(rq, kept[n]);
+        if (value)
+            json_object_set(json_object_get(details, "MetadataOptions"), kept[n], (json_t *)value);
+    }
+    char *text = json_dumps(details, JSON_COMPACT);
+    gboolean done = instances_set_details(rq->tx, i->id, text, error);
+    free(text);
+    if (!done)
+        return NULL;
+    return json_pack("{s:s, s:o}", "InstanceId", i->id, "InstanceMetadataOptions",
+                     metadata_options_json(details));
 }
 
 /* Gives the tail that is stored, and asks for a fresh one; no world is touched here. */

@@ -285,6 +285,14 @@ with Berth() as berth:
                " instance attribute and try again.")
     ec2.modify_instance_attribute(InstanceId=ids[1], Attribute="disableApiTermination", Value="false")
 
+    options = ec2.modify_instance_metadata_options(InstanceId=ids[1], HttpTokens="required")
+    tap.is_(options["InstanceMetadataOptions"]["HttpTokens"], "required", "metadata options are kept")
+    tap.is_(ec2.describe_instance_attribute(InstanceId=ids[1], Attribute="ebsOptimized")
+            ["EbsOptimized"], {"Value": False}, "attributes are those of the instance")
+    tap.raises("InvalidParameterValue", lambda: ec2.describe_instance_attribute(
+        InstanceId=ids[1], Attribute="enclaveOptions"), "one that is not there", 400,
+        "Value (enclaveOptions) for parameter attribute is invalid. Unknown attribute.")
+
     # -- console, tags, network
     tap.ok("Output" not in ec2.get_console_output(InstanceId=ids[1]), "no console yet")
     berth.sql("UPDATE console_output SET output = 'boot', at = now(), served = wanted")
@@ -345,6 +353,12 @@ with Berth() as berth:
     tap.like(why["Summary"], "running, as wanted", "why it is as it is")
     tap.ok({"Wanted", "Seen", "Rule", "Container agent", "History"} <=
            {s["Title"] for s in why["Sections"]}, "with facts, rule and history", why)
+    why = admin.explain(Id="t2.micro")
+    tap.is_((why["Kind"], why["Summary"]),
+            ("instance type", "no host takes an instance of it now; each says why"),
+            "why a type does not fit")
+    tap.like(why["Sections"], "512 MiB free, 1024 needed", "host by host")
+    tap.is_(admin.explain(Id="home-1a")["Kind"], "zone", "a zone can be asked about")
     tap.raises("ResourceNotFoundException", lambda: admin.explain(Id="x-1"), "nothing known", 404)
     ec2.deregister_image(ImageId=image)
     tap.is_(ec2.describe_images(ImageIds=[image])["Images"], [], "a deregistered image is not shown")
