@@ -37,4 +37,4 @@ gboolean explain_zone(Request *rq, const char *id, Explanation *e, gboolean *ret
 
 /* handlers/explain_ecs.c: tasks, services, container instances and clusters, by id or ARN. */
 gboolean explain_ecs(Request *rq, const char *id, Explanation *e, gboolean *ret_mine,
-                     GError **error) __attribute__((weak));
+                     GError **error);

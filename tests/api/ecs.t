@@ -224,6 +224,18 @@ def failures(berth, ecs, agents, names):
     text = berth.wait_for(lambda: [m for m in messages(ecs, "huge") if "unable to place" in m])
     tap.like(text, "has insufficient memory available. For more information", "placement event")
     tap.is_(len(text or []), 1, "told once")
+    why = berth.client("berth").explain(Id="huge")
+    tap.is_(why["Kind"], "service", "explained by name")
+    tap.like(why["Summary"], "must come free (the task is larger than the whole instance",
+             "the smallest change that would make it fit")
+    placement = {f["Name"]: f["Value"] for s in why["Sections"] if s["Title"] == "Placement"
+                 for f in s["Facts"]}
+    tap.is_(placement["refused by memory"], placement["container instances looked at"],
+            "how many instances refuse, by rule")
+    task = ecs.list_tasks(serviceName="huge")["taskArns"][0]
+    tap.like(berth.client("berth").explain(Id=task)["Summary"], "waits for a place", "a task, by ARN")
+    for name, kind in ((names[0], "container-instance"), ("default", "cluster")):
+        tap.is_(berth.client("berth").explain(Id=name)["Kind"], kind, f"explained: {kind}")
     ecs.delete_service(service="huge", force=True)
 
     agents.fail("service:bad")
