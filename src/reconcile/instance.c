@@ -183,7 +183,7 @@ static StepResult settle(World *world, Hyper *hyper, const Instance *i, gint64 *
 {
     if (i->seen == SEEN_RUNNING)
         return instance_watch(world, hyper, i, ret_again_ms, error);
-    if (instance_state(i) != INSTANCE_TERMINATED)
+    if (instance_rule(i)->state != INSTANCE_TERMINATED)
         return STEP_SETTLED;
     if (!instance_clean(hyper, i, error))
         return STEP_FAILED;
