@@ -107,7 +107,7 @@ for number in 1 2; do
     "$berth" agent bootstrap "demo-$number" --cluster "$cluster" --wait
 done
 "$berth" container-instance list
-"$berth" ssh demo-1 -- cat /var/tmp/user-data
+"$berth" ssh demo-1 -- sudo cat /var/tmp/user-data
 
 phase "task definition and service of two tasks over the zones"
 sed "s|@IMAGE@|$image|" contrib/examples/web.json >"$work/web.json"

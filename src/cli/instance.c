@@ -39,7 +39,8 @@ static void show(const Cli *cli, json_t *instances)
         return;
     json_array_foreach(instances, n, instance) {
         const char *why = verb_text(json_object_get(instance, "StateReason"), "Message");
-        if (*why)
+        const char *state = verb_text(json_object_get(instance, "State"), "Name");
+        if (*why && strcmp(state, why) != 0)
             ui_print("%s: %s", verb_text(instance, "InstanceId"), why);
     }
 }
