@@ -327,6 +327,8 @@ json_t *agent_spec_container(const AgentTask *task, const AgentContainer *contai
                             json_deep_copy(json_object_get(spec, "entryPoint")));
     if (json_array_size(json_object_get(spec, "command")) > 0)
         json_object_set_new(config, "Cmd", json_deep_copy(json_object_get(spec, "command")));
+    if (container->stop_timeout_s) /* for Docker's own end; the agent says it with each stop */
+        json_object_set_new(config, "StopTimeout", json_integer(container->stop_timeout_s));
     json_object_set_new(config, "HostConfig", host);
     set_limits(task, spec, host);
     set_modes(task, host);
