@@ -28,10 +28,14 @@ static json_t *statistics(const Cluster *c)
         const char *name;
         gint64 value;
     } rows[] = {
-        { "runningEC2TasksCount", c->running_tasks },   { "runningFargateTasksCount", 0 },
-        { "pendingEC2TasksCount", c->pending_tasks },   { "pendingFargateTasksCount", 0 },
-        { "activeEC2ServiceCount", c->services },       { "activeFargateServiceCount", 0 },
-        { "drainingEC2ServiceCount", c->draining_services }, { "drainingFargateServiceCount", 0 },
+        { "runningEC2TasksCount", c->running_tasks },
+        { "runningFargateTasksCount", 0 },
+        { "pendingEC2TasksCount", c->pending_tasks },
+        { "pendingFargateTasksCount", 0 },
+        { "activeEC2ServiceCount", c->services },
+        { "activeFargateServiceCount", 0 },
+        { "drainingEC2ServiceCount", c->draining_services },
+        { "drainingFargateServiceCount", 0 },
     };
     json_t *list = json_array();
 
@@ -74,13 +78,16 @@ static gboolean check_settings(const json_t *settings, GError **error)
     const json_t *setting;
     size_t n;
 
-    json_array_foreach(settings, n, setting) {
+    json_array_foreach(settings, n, setting)
+    {
         const char *value = tree_text(setting, "value");
         if (g_strcmp0(tree_text(setting, "name"), "containerInsights") != 0)
-            return fail(error, INVALID_PARAMETER, "Setting name should be one of"
+            return fail(error, INVALID_PARAMETER,
+                        "Setting name should be one of"
                         " [containerInsights]");
         if (g_strcmp0(value, "enabled") != 0 && g_strcmp0(value, "disabled") != 0)
-            return fail(error, INVALID_PARAMETER, "Setting value should be one of"
+            return fail(error, INVALID_PARAMETER,
+                        "Setting value should be one of"
                         " [enabled,disabled]");
     }
     return TRUE;
@@ -112,8 +119,10 @@ json_t *create_cluster(Request *rq, GError **error)
     if (!name || !*name)
         name = "default";
     if (!ecs_name_is_valid(name))
-        return fail_null(error, INVALID_PARAMETER, "Invalid cluster name \"%s\": 1 to 255 letters,"
-                         " digits, hyphens and underscores are allowed.", name);
+        return fail_null(error, INVALID_PARAMETER,
+                         "Invalid cluster name \"%s\": 1 to 255 letters,"
+                         " digits, hyphens and underscores are allowed.",
+                         name);
     if (!ecs_refuse(rq, cluster_refused, error) || !ecs_tags_check(tags, error) ||
         !check_settings(request_member(rq, "settings"), error))
         return NULL;
@@ -122,7 +131,8 @@ json_t *create_cluster(Request *rq, GError **error)
     if (!cluster)
         return NULL;
     if (!made && json_object_size(details) > 0 && !json_equal(details, cluster->details))
-        return fail_null(error, INVALID_PARAMETER, "Arguments on this idempotent request are"
+        return fail_null(error, INVALID_PARAMETER,
+                         "Arguments on this idempotent request are"
                          " inconsistent with arguments used in previous request(s).");
     g_autofree char *arn = ecs_arn_cluster(rq->region, rq->account_id, name);
     const char *arns[] = { arn };
@@ -132,7 +142,8 @@ json_t *create_cluster(Request *rq, GError **error)
     return cluster_answer(rq, name, error);
 }
 
-/* Names asked for, as cluster names; one that is no reference at all stays as it is, and is missing. */
+/* Names asked for, as cluster names; one that is no reference at all stays as it is, and is
+ * missing. */
 static GPtrArray *asked_names(const Request *rq)
 {
     const json_t *list = request_member(rq, "clusters");
@@ -140,7 +151,8 @@ static GPtrArray *asked_names(const Request *rq)
     const json_t *item;
     size_t n;
 
-    json_array_foreach(list, n, item) {
+    json_array_foreach(list, n, item)
+    {
         const char *reference = json_string_value(item);
         char *name = ecs_ref_cluster(rq->region, rq->account_id, reference, NULL);
         g_ptr_array_add(names, name ? name : g_strdup(reference));
@@ -181,9 +193,8 @@ json_t *describe_clusters(Request *rq, GError **error)
     if (names->len > ECS_PAGE_MAX)
         return fail_null(error, INVALID_PARAMETER, "Clusters can have at most %d items.",
                          ECS_PAGE_MAX);
-    g_autoptr(GPtrArray) found = clusters_describe(rq->tx, rq->account_id,
-                                                   (const char *const *)names->pdata, names->len,
-                                                   error);
+    g_autoptr(GPtrArray) found = clusters_describe(
+        rq->tx, rq->account_id, (const char *const *)names->pdata, names->len, error);
     if (!found)
         return NULL;
     if (request_includes(rq, "TAGS") && !(tags = tags_of_clusters(rq, found, error)))
@@ -259,7 +270,8 @@ json_t *update_cluster_settings(Request *rq, GError **error)
 static gboolean check_empty(const Cluster *cluster, GError **error)
 {
     if (cluster->container_instances > 0)
-        return fail(error, CLUSTER_HAS_INSTANCES, "The Cluster cannot be deleted while Container"
+        return fail(error, CLUSTER_HAS_INSTANCES,
+                    "The Cluster cannot be deleted while Container"
                     " Instances are active or draining.");
     if (cluster->services + cluster->draining_services > 0)
         return fail(error, CLUSTER_HAS_SERVICES,

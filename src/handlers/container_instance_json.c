@@ -45,10 +45,9 @@ json_t *container_instance_json(const Request *rq, const char *cluster_name,
                                 const ContainerInstance *i, json_t *tags)
 {
     g_autofree char *arn = ecs_arn(rq, "container-instance", cluster_name, i->name);
-    json_t *registered = json_pack("[o,o,o,o]", amount("CPU", i->cpu),
-                                   amount("MEMORY", i->memory_mib),
-                                   port_set("PORTS", i->ports_tcp, NULL),
-                                   port_set("PORTS_UDP", i->ports_udp, NULL));
+    json_t *registered =
+        json_pack("[o,o,o,o]", amount("CPU", i->cpu), amount("MEMORY", i->memory_mib),
+                  port_set("PORTS", i->ports_tcp, NULL), port_set("PORTS_UDP", i->ports_udp, NULL));
     json_t *remaining = json_pack("[o,o,o,o]", amount("CPU", i->cpu - i->cpu_held),
                                   amount("MEMORY", i->memory_mib - i->memory_held_mib),
                                   port_set("PORTS", i->ports_tcp, i->tcp_held),

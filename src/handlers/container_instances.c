@@ -25,7 +25,8 @@ static GPtrArray *names_in(const Request *rq, const Cluster *cluster, const char
     const json_t *item;
     size_t n;
 
-    json_array_foreach(request_member(rq, member), n, item) {
+    json_array_foreach(request_member(rq, member), n, item)
+    {
         char *name = ecs_ref_in_cluster(rq->region, rq->account_id, "container-instance",
                                         cluster->name, json_string_value(item));
         g_ptr_array_add(names, name ? name : g_strdup(json_string_value(item)));
@@ -48,8 +49,8 @@ static json_t *tags_of(Request *rq, const Cluster *cluster, GPtrArray *names, GE
     g_autoptr(GPtrArray) arns = g_ptr_array_new_with_free_func(g_free);
 
     for (guint n = 0; n < names->len; n++)
-        g_ptr_array_add(arns, ecs_arn(rq, "container-instance", cluster->name,
-                                      g_ptr_array_index(names, n)));
+        g_ptr_array_add(
+            arns, ecs_arn(rq, "container-instance", cluster->name, g_ptr_array_index(names, n)));
     return ecs_tags_of(rq->tx, rq->account_id, (const char *const *)arns->pdata, arns->len, error);
 }
 
@@ -58,8 +59,8 @@ static json_t *answer_of(Request *rq, const Cluster *cluster, GPtrArray *names, 
 {
     json_auto_t *list = json_array();
     json_auto_t *failures = json_array();
-    json_auto_t *tags = request_includes(rq, "TAGS") ? tags_of(rq, cluster, names, error)
-                                                     : json_object();
+    json_auto_t *tags =
+        request_includes(rq, "TAGS") ? tags_of(rq, cluster, names, error) : json_object();
 
     if (!tags)
         return NULL;
@@ -105,20 +106,19 @@ static gint compare_texts(gconstpointer a, gconstpointer b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Names that the filter, an expression of the cluster query language, selects; sorted, after `after`. */
+/* Names that the filter, an expression of the cluster query language, selects; sorted, after
+ * `after`. */
 static GPtrArray *filtered(Request *rq, const Cluster *cluster, const char *filter,
                            const char *status, const char *after, GError **error)
 {
-    json_auto_t *constraints =
-        json_pack("[{s:s,s:s}]", "type", "memberOf", "expression", filter);
+    json_auto_t *constraints = json_pack("[{s:s,s:s}]", "type", "memberOf", "expression", filter);
     PlacementRequest request = { .group = "", .constraints = { constraints, NULL } };
     g_autoptr(PlacementCluster) all = placement_load(rq->tx, cluster->id, NULL, 0, 0, error);
 
     if (!all)
         return NULL;
     g_autoptr(GArray) selected = placement_select(all, &request, 1u << RULE_MEMBER_OF, error);
-    if (!selected)
-    {
+    if (!selected) {
         fail_prefix(error, "Invalid filter");
         return NULL;
     }
@@ -143,11 +143,10 @@ json_t *list_container_instances(Request *rq, GError **error)
     g_autoptr(Cluster) cluster = ecs_cluster(rq, CLUSTER_READ, error);
     if (!cluster)
         return NULL;
-    g_autoptr(GPtrArray) names =
-        filter && *filter
-            ? filtered(rq, cluster, filter, status, page.after, error)
-            : container_instances_list(rq->tx, cluster->id, status, page.after, page.limit + 1,
-                                       error);
+    g_autoptr(GPtrArray) names = filter && *filter
+                                     ? filtered(rq, cluster, filter, status, page.after, error)
+                                     : container_instances_list(rq->tx, cluster->id, status,
+                                                                page.after, page.limit + 1, error);
     if (!names)
         return NULL;
     json_t *arns = json_array();

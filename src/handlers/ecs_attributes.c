@@ -5,8 +5,8 @@
 
 #include <string.h>
 
-#define ATTRIBUTES_MAX      10
-#define ATTRIBUTE_NAME_MAX  128
+#define ATTRIBUTES_MAX     10
+#define ATTRIBUTE_NAME_MAX 128
 
 /* One attribute of the request: where it goes and what it says. */
 typedef struct {
@@ -43,14 +43,16 @@ static gboolean read_change(const Request *rq, const Cluster *cluster, const jso
     if (ret_change->value && strlen(ret_change->value) > ATTRIBUTE_NAME_MAX)
         return fail(error, INVALID_PARAMETER, "The value of attribute \"%s\" is too long.",
                     ret_change->name);
-    if (g_str_has_prefix(ret_change->name, "ecs.") || g_str_has_prefix(ret_change->name, "com.amazonaws."))
+    if (g_str_has_prefix(ret_change->name, "ecs.") ||
+        g_str_has_prefix(ret_change->name, "com.amazonaws."))
         return fail(error, INVALID_PARAMETER, "Attribute \"%s\" is reserved.", ret_change->name);
     ret_change->target = target ? ecs_ref_in_cluster(rq->region, rq->account_id,
                                                      "container-instance", cluster->name, target)
                                 : NULL;
-    return ret_change->target ||
-           fail(error, INVALID_PARAMETER, "Attribute \"%s\" needs the targetId of a container"
-                " instance.", ret_change->name);
+    return ret_change->target || fail(error, INVALID_PARAMETER,
+                                      "Attribute \"%s\" needs the targetId of a container"
+                                      " instance.",
+                                      ret_change->name);
 }
 
 /* attributes without those of this name. */
@@ -60,9 +62,8 @@ static json_t *without(const json_t *attributes, const char *name)
     json_t *entry;
     size_t n;
 
-    json_array_foreach(attributes, n, entry)
-        if (g_strcmp0(tree_text(entry, "name"), name) != 0)
-            json_array_append(left, entry);
+    json_array_foreach(attributes, n, entry) if (g_strcmp0(tree_text(entry, "name"), name) != 0)
+        json_array_append(left, entry);
     return left;
 }
 
@@ -113,7 +114,8 @@ static json_t *change_attributes(Request *rq, gboolean put, GError **error)
     g_autoptr(Cluster) cluster = ecs_cluster(rq, CLUSTER_LOCK, error);
     if (!cluster)
         return NULL;
-    json_array_foreach(asked, n, attribute) {
+    json_array_foreach(asked, n, attribute)
+    {
         g_auto(Change) change = { 0 };
         if (!read_change(rq, cluster, attribute, &change, error) ||
             !apply(rq, cluster, &change, put, error))
@@ -141,7 +143,8 @@ static void list_of(const Request *rq, const Cluster *cluster, const ContainerIn
     const json_t *entry;
     size_t n;
 
-    json_array_foreach(i->attributes, n, entry) {
+    json_array_foreach(i->attributes, n, entry)
+    {
         const char *own = tree_text(entry, "value");
         if ((name && g_strcmp0(tree_text(entry, "name"), name) != 0) ||
             (value && g_strcmp0(own, value) != 0))
@@ -160,8 +163,8 @@ json_t *list_attributes(Request *rq, GError **error)
     g_autoptr(Cluster) cluster = ecs_cluster(rq, CLUSTER_READ, error);
     if (!cluster)
         return NULL;
-    g_autoptr(GPtrArray) names = container_instances_list(rq->tx, cluster->id, NULL, page.after,
-                                                          page.limit + 1, error);
+    g_autoptr(GPtrArray) names =
+        container_instances_list(rq->tx, cluster->id, NULL, page.after, page.limit + 1, error);
     if (!names)
         return NULL;
     guint count = MIN(names->len, (guint)page.limit);

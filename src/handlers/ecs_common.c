@@ -50,8 +50,7 @@ gboolean page_read(const Request *rq, gint64 fallback, Page *ret_page, GError **
     ret_page->after = NULL;
     ret_page->limit = request_int(rq, "maxResults", fallback);
     if (ret_page->limit < 1 || ret_page->limit > ECS_PAGE_MAX)
-        return fail(error, INVALID_PARAMETER, "maxResults must be between 1 and %d.",
-                    ECS_PAGE_MAX);
+        return fail(error, INVALID_PARAMETER, "maxResults must be between 1 and %d.", ECS_PAGE_MAX);
     if (!token || !*token)
         return TRUE;
     g_autofree guchar *key = g_base64_decode(token, &length);
@@ -90,9 +89,8 @@ gboolean request_includes(const Request *rq, const char *value)
     const json_t *item;
     size_t n;
 
-    json_array_foreach(request_member(rq, "include"), n, item)
-        if (strcmp(json_string_value(item), value) == 0)
-            return TRUE;
+    json_array_foreach(request_member(rq, "include"), n,
+                       item) if (strcmp(json_string_value(item), value) == 0) return TRUE;
     return FALSE;
 }
 
@@ -103,8 +101,7 @@ const char **request_texts(const Request *rq, const char *name, gsize *ret_count
     const json_t *item;
     size_t n;
 
-    json_array_foreach(list, n, item)
-        texts[n] = json_string_value(item);
+    json_array_foreach(list, n, item) texts[n] = json_string_value(item);
     *ret_count = json_array_size(list);
     return texts;
 }
@@ -116,7 +113,8 @@ gboolean ecs_tags_check(const json_t *tags, GError **error)
 
     if (json_array_size(tags) > TAGS_MAX)
         return fail(error, INVALID_PARAMETER, "Too many tags: at most %d.", TAGS_MAX);
-    json_array_foreach(tags, n, tag) {
+    json_array_foreach(tags, n, tag)
+    {
         const char *key = tree_text(tag, "key");
         const char *value = tree_text(tag, "value");
         if (!key || !*key || g_utf8_strlen(key, -1) > TAG_KEY_MAX)
@@ -125,8 +123,10 @@ gboolean ecs_tags_check(const json_t *tags, GError **error)
             return fail(error, INVALID_PARAMETER, "Tag keys must not begin with aws: (\"%s\").",
                         key);
         if (value && g_utf8_strlen(value, -1) > TAG_VALUE_MAX)
-            return fail(error, INVALID_PARAMETER, "The value of tag \"%s\" is longer than %d"
-                        " characters.", key, TAG_VALUE_MAX);
+            return fail(error, INVALID_PARAMETER,
+                        "The value of tag \"%s\" is longer than %d"
+                        " characters.",
+                        key, TAG_VALUE_MAX);
     }
     return TRUE;
 }
@@ -142,8 +142,8 @@ gboolean ecs_refuse(const Request *rq, const char *const *members, GError **erro
 {
     for (; *members; members++) {
         const json_t *value = request_member(rq, *members);
-        gboolean empty = !value || json_is_false(value) ||
-                         (json_is_array(value) && json_array_size(value) == 0);
+        gboolean empty =
+            !value || json_is_false(value) || (json_is_array(value) && json_array_size(value) == 0);
         if (!empty)
             return fail(error, UNSUPPORTED, "%s is not supported here.", *members);
     }
@@ -157,7 +157,8 @@ gboolean ecs_check_launch(const Request *rq, GError **error)
     const json_t *strategy = request_member(rq, "capacityProviderStrategy");
 
     if (type && json_array_size(strategy) > 0)
-        return fail(error, INVALID_PARAMETER, "Specifying both a launch type and capacity provider"
+        return fail(error, INVALID_PARAMETER,
+                    "Specifying both a launch type and capacity provider"
                     " strategy is not supported. Remove one and try again.");
     if (!type || strcmp(type, "EC2") == 0)
         return ecs_refuse(rq, providers, error);

@@ -1,5 +1,6 @@
 /*
- * handlers/ecs_common.h - what the actions of ECS share: clusters by reference, pages, failures, tags
+ * handlers/ecs_common.h - what the actions of ECS share: clusters by reference, pages, failures,
+ * tags
  *
  * Callers own results. Errors are those of the store, and INVALID_PARAMETER as noted.
  */

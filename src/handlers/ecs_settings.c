@@ -11,10 +11,8 @@ static const struct {
     const char *name;
     const char *values;
 } settings[] = {
-    { "serviceLongArnFormat", "enabled" },
-    { "taskLongArnFormat", "enabled" },
-    { "containerInstanceLongArnFormat", "enabled" },
-    { "awsvpcTrunking", "disabled" },
+    { "serviceLongArnFormat", "enabled" },           { "taskLongArnFormat", "enabled" },
+    { "containerInstanceLongArnFormat", "enabled" }, { "awsvpcTrunking", "disabled" },
     { "containerInsights", "disabled,enabled" },
 };
 
@@ -59,8 +57,8 @@ json_t *list_account_settings(Request *rq, GError **error)
 
     if (name && setting_named(name, error) < 0)
         return NULL;
-    g_autoptr(GHashTable) set = account_settings_of(rq->tx, rq->account_id, principal,
-                                                    effective ? root : NULL, error);
+    g_autoptr(GHashTable) set =
+        account_settings_of(rq->tx, rq->account_id, principal, effective ? root : NULL, error);
     if (!set)
         return NULL;
     json_t *list = json_array();

@@ -21,7 +21,8 @@ static gboolean definition_exists(Request *rq, const char *name, GError **error)
     if (!family ||
         !task_definitions_find(rq->tx, rq->account_id, family, revision, &definition, error))
         return FALSE;
-    return definition || fail(error, INVALID_PARAMETER, "The specified task definition is not"
+    return definition || fail(error, INVALID_PARAMETER,
+                              "The specified task definition is not"
                               " found.");
 }
 
@@ -37,9 +38,9 @@ static gboolean member_exists(Request *rq, const Cluster *cluster, const EcsArn 
         found = tasks_describe(rq->tx, cluster->id, &name, 1, error);
     else
         found = container_instances_describe(rq->tx, cluster->id, &name, 1, error);
-    return found && (found->len > 0 || fail(error, INVALID_PARAMETER,
-                                            "The specified %s is inactive or not found.",
-                                            arn->type));
+    return found &&
+           (found->len > 0 || fail(error, INVALID_PARAMETER,
+                                   "The specified %s is inactive or not found.", arn->type));
 }
 
 /* Whether the resource that the request names exists. */

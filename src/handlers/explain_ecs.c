@@ -1,4 +1,5 @@
-/* What stands behind a task, service, container instance or cluster: facts, and why a task waits. */
+/* What stands behind a task, service, container instance or cluster: facts, and why a task waits.
+ */
 #include "base/errors.h"
 #include "handlers/ecs_common.h"
 #include "handlers/explain.h"
@@ -55,8 +56,7 @@ static gboolean explain_waiting(Request *rq, Explanation *e, gint64 cluster_id, 
         return FALSE;
     if (!batch)
         return TRUE;
-    g_autoptr(GPtrArray) owner =
-        g_ptr_array_new_with_free_func((GDestroyNotify)waiting_batch_free);
+    g_autoptr(GPtrArray) owner = g_ptr_array_new_with_free_func((GDestroyNotify)waiting_batch_free);
     g_ptr_array_add(owner, batch);
     waiting_request(batch, &request);
     g_autoptr(PlacementCluster) cluster = placement_load(rq->tx, cluster_id, NULL, 0, 0, error);
@@ -82,9 +82,9 @@ static void container_facts(Explanation *e, const Task *task)
 {
     for (guint n = 0; n < task->containers->len; n++) {
         const Container *c = g_ptr_array_index(task->containers, n);
-        g_autofree char *exit =
-            c->has_exit_code ? g_strdup_printf(", exit code %" G_GINT64_FORMAT, c->exit_code)
-                             : g_strdup("");
+        g_autofree char *exit = c->has_exit_code
+                                    ? g_strdup_printf(", exit code %" G_GINT64_FORMAT, c->exit_code)
+                                    : g_strdup("");
         g_autofree char *text = g_strdup_printf("%s%s%s%s", c->last_status, exit,
                                                 c->reason ? ": " : "", c->reason ? c->reason : "");
         explanation_fact(e, c->name, text);
@@ -189,7 +189,8 @@ static gboolean explain_service(Request *rq, const EcsObject *o, Explanation *e,
         return FALSE;
     g_autofree char *summary =
         change ? g_strdup_printf("%" G_GINT64_FORMAT " tasks wait for a place; the smallest change"
-                                 " that would make one fit: %s", count, change)
+                                 " that would make one fit: %s",
+                                 count, change)
                : g_strdup_printf("%s, %" G_GINT64_FORMAT " tasks running, %s", s->status, running,
                                  s->steady_us ? "steady" : "not steady yet");
     explanation_set(e, "service", summary);

@@ -43,10 +43,12 @@ static gboolean check_network(const Request *rq, const TaskDefinition *definitio
     gboolean given = request_member(rq, "networkConfiguration") != NULL;
 
     if (own && !given)
-        return fail(error, INVALID_PARAMETER, "Network Configuration must be provided when"
+        return fail(error, INVALID_PARAMETER,
+                    "Network Configuration must be provided when"
                     " networkMode 'awsvpc' is specified.");
     if (!own && given)
-        return fail(error, INVALID_PARAMETER, "Network Configuration is not valid for the given"
+        return fail(error, INVALID_PARAMETER,
+                    "Network Configuration is not valid for the given"
                     " networkMode of this task definition.");
     return TRUE;
 }
@@ -86,8 +88,8 @@ static gboolean read_run(Request *rq, Run *run, GError **error)
     if (!run->overrides)
         return FALSE;
     run->hold = task_definition_hold(run->definition->definition, run->overrides);
-    run->group = group && *group ? g_strdup(group)
-                                 : g_strconcat("family:", run->definition->family, NULL);
+    run->group =
+        group && *group ? g_strdup(group) : g_strconcat("family:", run->definition->family, NULL);
     return TRUE;
 }
 
@@ -180,8 +182,7 @@ static gboolean add_failures(Request *rq, const Run *run, const PlacementCluster
         return FALSE;
     if (why.closest < 0)
         return fail(error, INVALID_PARAMETER, "No Container Instances were found in your cluster.");
-    g_autofree char *arn =
-        instance_arn(rq, run, placement_instance(cluster, (guint)why.closest));
+    g_autofree char *arn = instance_arn(rq, run, placement_instance(cluster, (guint)why.closest));
     g_autofree char *change = placement_smallest_change(cluster, request, &why);
     for (; count > 0; count--)
         failure_add(failures, arn, placement_rule_reason(why.rule), change);
@@ -206,8 +207,7 @@ json_t *run_task(Request *rq, GError **error)
     if (!cluster)
         return NULL;
     gint count = placement_run(cluster, &request, placed, error);
-    if (count < 0 ||
-        !add_failures(rq, &run, cluster, &request, run.count - count, failures, error))
+    if (count < 0 || !add_failures(rq, &run, cluster, &request, run.count - count, failures, error))
         return NULL;
     for (gint n = 0; n < count; n++)
         g_array_append_val(ci_ids, placement_instance(cluster, (guint)placed[n])->id);
@@ -266,9 +266,8 @@ json_t *start_task(Request *rq, GError **error)
         placement_load(rq->tx, run.cluster->id, NULL, 0, 0, error);
     if (!cluster)
         return NULL;
-    json_array_foreach(instances, n, item)
-        if (!start_on(rq, &run, cluster, json_string_value(item), ci_ids, failures, error))
-            return NULL;
+    json_array_foreach(instances, n, item) if (!start_on(rq, &run, cluster, json_string_value(item),
+                                                         ci_ids, failures, error)) return NULL;
     json_t *tasks = add_tasks(rq, &run, ci_ids, error);
     return tasks ? json_pack("{s:o,s:O}", "tasks", tasks, "failures", failures) : NULL;
 }

@@ -56,9 +56,9 @@ static json_t *events_json(const EcsService *s, GPtrArray *all)
     for (guint n = 0; n < all->len; n++) {
         const ServiceEvent *e = g_ptr_array_index(all, n);
         if (e->service_id == s->id)
-            json_array_append_new(list, json_pack("{s:s,s:I,s:s}", "id", e->id, "createdAt",
-                                                  (json_int_t)e->created_us, "message",
-                                                  e->message));
+            json_array_append_new(list,
+                                  json_pack("{s:s,s:I,s:s}", "id", e->id, "createdAt",
+                                            (json_int_t)e->created_us, "message", e->message));
     }
     return list;
 }
@@ -129,8 +129,8 @@ json_t *services_answer(Request *rq, GPtrArray *services, gboolean with_tags, GE
         return NULL;
     json_t *list = json_array();
     for (guint n = 0; n < services->len; n++)
-        json_array_append_new(list, service_json(rq, g_ptr_array_index(services, n), deployments,
-                                                 events, tags));
+        json_array_append_new(
+            list, service_json(rq, g_ptr_array_index(services, n), deployments, events, tags));
     return list;
 }
 

@@ -6,9 +6,9 @@
 
 #include <string.h>
 
-#define DESCRIBE_MAX     10
-#define LIST_DEFAULT     10
-#define DESIRED_MAX      100000
+#define DESCRIBE_MAX 10
+#define LIST_DEFAULT 10
+#define DESIRED_MAX  100000
 
 static const char *const refused[] = {
     "loadBalancers", "serviceRegistries", "platformVersion", "enableExecuteCommand", "role", NULL,
@@ -24,7 +24,8 @@ static gboolean check_built(const Request *rq, GError **error)
         return fail(error, UNSUPPORTED, "Deployment controller %s is not supported here: use ECS.",
                     controller);
     if (request_int(rq, "healthCheckGracePeriodSeconds", 0) > 0)
-        return fail(error, INVALID_PARAMETER, "Health check grace period is only valid for services"
+        return fail(error, INVALID_PARAMETER,
+                    "Health check grace period is only valid for services"
                     " configured to use load balancers");
     return ecs_refuse(rq, refused, error) && ecs_check_launch(rq, error);
 }
@@ -36,7 +37,8 @@ static gboolean check_network(const Request *rq, const TaskDefinition *definitio
     if (own)
         return fail(error, UNSUPPORTED, "Network mode awsvpc is not supported for services here.");
     if (request_member(rq, "networkConfiguration"))
-        return fail(error, INVALID_PARAMETER, "Network Configuration is not valid for the given"
+        return fail(error, INVALID_PARAMETER,
+                    "Network Configuration is not valid for the given"
                     " networkMode of this task definition.");
     return TRUE;
 }
@@ -59,12 +61,15 @@ static gboolean read_configuration(const Request *rq, EcsService *s, GError **er
                             json_pack("{s:O}", "deploymentCircuitBreaker", breaker));
     if (s->minimum_percent < 0 || s->maximum_percent < s->minimum_percent ||
         s->maximum_percent > 10000)
-        return fail(error, INVALID_PARAMETER, "minimumHealthyPercent must be at least 0 and at most"
+        return fail(error, INVALID_PARAMETER,
+                    "minimumHealthyPercent must be at least 0 and at most"
                     " maximumPercent.");
     if (is_daemon(s) && s->maximum_percent != 100)
-        return fail(error, INVALID_PARAMETER, "The maximumPercent of a DAEMON service must be 100.");
+        return fail(error, INVALID_PARAMETER,
+                    "The maximumPercent of a DAEMON service must be 100.");
     if (given && s->minimum_percent == 100 && s->maximum_percent == 100)
-        return fail(error, INVALID_PARAMETER, "Both maximumPercent and minimumHealthyPercent cannot"
+        return fail(error, INVALID_PARAMETER,
+                    "Both maximumPercent and minimumHealthyPercent cannot"
                     " be 100 as this will block deployments.");
     return TRUE;
 }
@@ -142,8 +147,10 @@ static EcsService *read_service(const Request *rq, const Cluster *cluster, GErro
     g_autoptr(EcsService) s = new_service(rq, cluster);
 
     if (!ecs_name_is_valid(s->name))
-        return fail_null(error, INVALID_PARAMETER, "Invalid service name \"%s\": 1 to 255 letters,"
-                         " digits, hyphens and underscores are allowed.", s->name);
+        return fail_null(error, INVALID_PARAMETER,
+                         "Invalid service name \"%s\": 1 to 255 letters,"
+                         " digits, hyphens and underscores are allowed.",
+                         s->name);
     if (!request_text(rq, "taskDefinition"))
         return fail_null(error, INVALID_PARAMETER, "TaskDefinition can not be blank.");
     if (!is_daemon(s) && !request_member(rq, "desiredCount"))
@@ -209,8 +216,8 @@ json_t *create_service(Request *rq, GError **error)
         return existing(rq, old, service, definition, error);
     if (!services_add(rq->tx, service, error))
         return NULL;
-    g_autofree char *deployment = deployments_begin(rq->tx, service->id, definition->id,
-                                                    service->desired_count, NULL, error);
+    g_autofree char *deployment =
+        deployments_begin(rq->tx, service->id, definition->id, service->desired_count, NULL, error);
     if (!deployment || !tag_service(rq, service, error))
         return NULL;
     return service_answer(rq, service->id, error);
@@ -224,10 +231,9 @@ static EcsService *named_service(Request *rq, gboolean must_be_active, GError **
 
     if (!cluster)
         return NULL;
-    g_autofree char *name = ecs_ref_in_cluster(rq->region, rq->account_id, "service",
-                                               cluster->name, request_text(rq, "service"));
-    if (name &&
-        !services_find(rq->tx, cluster->id, name, SERVICE_LOCK, &service, error))
+    g_autofree char *name = ecs_ref_in_cluster(rq->region, rq->account_id, "service", cluster->name,
+                                               request_text(rq, "service"));
+    if (name && !services_find(rq->tx, cluster->id, name, SERVICE_LOCK, &service, error))
         return NULL;
     if (!service || (strcmp(service->status, "INACTIVE") == 0 && !must_be_active))
         return fail_null(error, SERVICE_NOT_FOUND, "Service not found.");
@@ -267,15 +273,14 @@ json_t *update_service(Request *rq, GError **error)
     if (!definition || !services_update(rq->tx, service, error))
         return NULL;
     if (definition != primary->task_definition_id || force) {
-        g_autofree char *id = deployments_begin(rq->tx, service->id, definition,
-                                                service->desired_count, NULL, error);
+        g_autofree char *id =
+            deployments_begin(rq->tx, service->id, definition, service->desired_count, NULL, error);
         if (!id)
             return NULL;
-    } else if (!deployments_set(rq->tx, primary->id,
-                                is_daemon(service) ? primary->desired_count
-                                                   : service->desired_count,
-                                primary->failed_tasks, primary->rollout_state,
-                                primary->rollout_reason, error)) {
+    } else if (!deployments_set(
+                   rq->tx, primary->id,
+                   is_daemon(service) ? primary->desired_count : service->desired_count,
+                   primary->failed_tasks, primary->rollout_state, primary->rollout_reason, error)) {
         return NULL;
     }
     return service_answer(rq, service->id, error);
@@ -327,7 +332,8 @@ json_t *describe_services(Request *rq, GError **error)
     g_autoptr(Cluster) cluster = ecs_cluster(rq, CLUSTER_READ, error);
     if (!cluster)
         return NULL;
-    json_array_foreach(asked, n, item) {
+    json_array_foreach(asked, n, item)
+    {
         char *name = ecs_ref_in_cluster(rq->region, rq->account_id, "service", cluster->name,
                                         json_string_value(item));
         g_ptr_array_add(names, name ? name : g_strdup(json_string_value(item)));

@@ -78,8 +78,8 @@ json_t *describe_task_definition(Request *rq, GError **error)
     if (!tags)
         return NULL;
     json_t *answer = json_pack("{s:o}", "taskDefinition", definition_json(rq, definition));
-    json_object_set_new(answer, "tags", request_includes(rq, "TAGS") ? ecs_tags_shown(tags, arn)
-                                                                     : json_array());
+    json_object_set_new(answer, "tags",
+                        request_includes(rq, "TAGS") ? ecs_tags_shown(tags, arn) : json_array());
     return answer;
 }
 
@@ -131,10 +131,9 @@ json_t *list_task_definitions(Request *rq, GError **error)
     if (!page_read(rq, ECS_PAGE_MAX, &page, error) ||
         !split_key(page.after, &family, &revision, error))
         return NULL;
-    g_autoptr(GArray) names =
-        task_definitions_list(rq->tx, rq->account_id, request_text(rq, "familyPrefix"),
-                              status ? status : "ACTIVE", descending, family, revision,
-                              page.limit + 1, error);
+    g_autoptr(GArray) names = task_definitions_list(
+        rq->tx, rq->account_id, request_text(rq, "familyPrefix"), status ? status : "ACTIVE",
+        descending, family, revision, page.limit + 1, error);
     if (!names)
         return NULL;
     guint shown = MIN(names->len, (guint)page.limit);

@@ -118,17 +118,16 @@ json_t *tasks_answer(Request *rq, const Cluster *cluster, GPtrArray *tasks, gboo
                                       ((const Task *)g_ptr_array_index(tasks, n))->id));
     if (with_tags) {
         json_decref(found);
-        found = ecs_tags_of(rq->tx, rq->account_id, (const char *const *)arns->pdata, arns->len,
-                            error);
+        found =
+            ecs_tags_of(rq->tx, rq->account_id, (const char *const *)arns->pdata, arns->len, error);
     }
     if (!found) {
         json_decref(list);
         return NULL;
     }
     for (guint n = 0; n < tasks->len; n++)
-        json_array_append_new(list,
-                              task_json(rq, cluster->name, g_ptr_array_index(tasks, n),
-                                        ecs_tags_shown(found, g_ptr_array_index(arns, n))));
+        json_array_append_new(list, task_json(rq, cluster->name, g_ptr_array_index(tasks, n),
+                                              ecs_tags_shown(found, g_ptr_array_index(arns, n))));
     return list;
 }
 
@@ -156,13 +155,14 @@ json_t *describe_tasks(Request *rq, GError **error)
     g_autoptr(Cluster) cluster = ecs_cluster(rq, CLUSTER_READ, error);
     if (!cluster)
         return NULL;
-    json_array_foreach(asked, n, item) {
+    json_array_foreach(asked, n, item)
+    {
         char *id = ecs_ref_in_cluster(rq->region, rq->account_id, "task", cluster->name,
                                       json_string_value(item));
         g_ptr_array_add(ids, id ? id : g_strdup(json_string_value(item)));
     }
-    g_autoptr(GPtrArray) tasks = tasks_describe(rq->tx, cluster->id,
-                                                (const char *const *)ids->pdata, ids->len, error);
+    g_autoptr(GPtrArray) tasks =
+        tasks_describe(rq->tx, cluster->id, (const char *const *)ids->pdata, ids->len, error);
     if (!tasks)
         return NULL;
     for (guint i = 0; i < ids->len; i++) {
@@ -175,14 +175,15 @@ json_t *describe_tasks(Request *rq, GError **error)
     return list ? json_pack("{s:o,s:O}", "tasks", list, "failures", failures) : NULL;
 }
 
-/* The last part of a reference in member; FALSE when it names another cluster's, so nothing matches. */
+/* The last part of a reference in member; FALSE when it names another cluster's, so nothing
+ * matches. */
 static gboolean filter_name(const Request *rq, const Cluster *cluster, const char *member,
                             const char *type, char **ret_name)
 {
     const char *text = request_text(rq, member);
 
-    *ret_name = text ? ecs_ref_in_cluster(rq->region, rq->account_id, type, cluster->name, text)
-                     : NULL;
+    *ret_name =
+        text ? ecs_ref_in_cluster(rq->region, rq->account_id, type, cluster->name, text) : NULL;
     return !text || *ret_name;
 }
 
@@ -223,8 +224,8 @@ json_t *list_tasks(Request *rq, GError **error)
     }
     json_t *answer = json_pack("{s:o}", "taskArns", arns);
     if (shown) {
-        g_autofree char *key = g_strdup_printf("%" G_GINT64_FORMAT,
-                                               g_array_index(names, TaskName, shown - 1).key);
+        g_autofree char *key =
+            g_strdup_printf("%" G_GINT64_FORMAT, g_array_index(names, TaskName, shown - 1).key);
         page_next(answer, &page, names->len, key);
     }
     return answer;
@@ -259,6 +260,6 @@ json_t *stop_task(Request *rq, GError **error)
     g_autoptr(GPtrArray) after = task_named(rq, cluster, id, error);
     if (!after)
         return NULL;
-    return json_pack("{s:o}", "task", task_json(rq, cluster->name, g_ptr_array_index(after, 0),
-                                                json_array()));
+    return json_pack("{s:o}", "task",
+                     task_json(rq, cluster->name, g_ptr_array_index(after, 0), json_array()));
 }

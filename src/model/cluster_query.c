@@ -49,25 +49,36 @@ static const struct {
     const char *word;
     Operator op;
 } operators[] = {
-    { "==", OP_EQ },          { "equals", OP_EQ },
-    { "!=", OP_NE },          { "not_equals", OP_NE },
-    { ">=", OP_GE },          { "greater_than_equal", OP_GE },
-    { "<=", OP_LE },          { "less_than_equal", OP_LE },
-    { ">", OP_GT },           { "greater_than", OP_GT },
-    { "<", OP_LT },           { "less_than", OP_LT },
-    { "!exists", OP_NOT_EXISTS }, { "not_exists", OP_NOT_EXISTS },
-    { "exists", OP_EXISTS },  { "!in", OP_NOT_IN },
-    { "not_in", OP_NOT_IN },  { "in", OP_IN },
-    { "=~", OP_MATCHES },     { "matches", OP_MATCHES },
-    { "!~", OP_NOT_MATCHES }, { "not_matches", OP_NOT_MATCHES },
+    { "==", OP_EQ },
+    { "equals", OP_EQ },
+    { "!=", OP_NE },
+    { "not_equals", OP_NE },
+    { ">=", OP_GE },
+    { "greater_than_equal", OP_GE },
+    { "<=", OP_LE },
+    { "less_than_equal", OP_LE },
+    { ">", OP_GT },
+    { "greater_than", OP_GT },
+    { "<", OP_LT },
+    { "less_than", OP_LT },
+    { "!exists", OP_NOT_EXISTS },
+    { "not_exists", OP_NOT_EXISTS },
+    { "exists", OP_EXISTS },
+    { "!in", OP_NOT_IN },
+    { "not_in", OP_NOT_IN },
+    { "in", OP_IN },
+    { "=~", OP_MATCHES },
+    { "matches", OP_MATCHES },
+    { "!~", OP_NOT_MATCHES },
+    { "not_matches", OP_NOT_MATCHES },
 };
 
 static const struct {
     const char *word;
     Subject subject;
 } subjects[] = {
-    { "agentConnected", SUBJECT_CONNECTED }, { "agentVersion", SUBJECT_VERSION },
-    { "ec2InstanceId", SUBJECT_EC2_ID },     { "registeredAt", SUBJECT_REGISTERED },
+    { "agentConnected", SUBJECT_CONNECTED },  { "agentVersion", SUBJECT_VERSION },
+    { "ec2InstanceId", SUBJECT_EC2_ID },      { "registeredAt", SUBJECT_REGISTERED },
     { "runningTasksCount", SUBJECT_RUNNING }, { "task:group", SUBJECT_GROUP },
 };
 
@@ -157,8 +168,10 @@ static gboolean take_subject(Parser *p, ClusterQuery *node, GError **error)
             node->subject = subjects[i].subject;
             return TRUE;
         }
-    return wrong(p, "attribute:NAME, agentConnected, agentVersion, ec2InstanceId, registeredAt, "
-                    "runningTasksCount or task:group", error) != NULL;
+    return wrong(p,
+                 "attribute:NAME, agentConnected, agentVersion, ec2InstanceId, registeredAt, "
+                 "runningTasksCount or task:group",
+                 error) != NULL;
 }
 
 static gboolean take_values(Parser *p, ClusterQuery *node, GError **error)

@@ -25,10 +25,10 @@ PlacementCluster *placement_cluster_new(guint64 seed)
     cluster->instances = g_array_new(FALSE, TRUE, sizeof(PlacementInstance));
     g_array_set_clear_func(cluster->instances, instance_clear);
     cluster->index = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
-    cluster->attributes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
-                                                (GDestroyNotify)g_hash_table_unref);
-    cluster->groups = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
-                                            (GDestroyNotify)g_array_unref);
+    cluster->attributes =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_hash_table_unref);
+    cluster->groups =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_array_unref);
     return cluster;
 }
 
@@ -50,7 +50,8 @@ static GHashTable *parse_attributes(const char *text)
     const json_t *entry;
     size_t n;
 
-    json_array_foreach(list, n, entry) {
+    json_array_foreach(list, n, entry)
+    {
         const char *value = tree_text(entry, "value");
         if (tree_text(entry, "name"))
             g_hash_table_replace(table, g_strdup(tree_text(entry, "name")),
@@ -182,7 +183,8 @@ static gboolean add_constraints(PlacementCheck *check, const json_t *constraints
     const json_t *constraint;
     size_t n;
 
-    json_array_foreach(constraints, n, constraint) {
+    json_array_foreach(constraints, n, constraint)
+    {
         if (g_strcmp0(tree_text(constraint, "type"), "distinctInstance") == 0) {
             check->distinct = TRUE;
             continue;
@@ -219,7 +221,8 @@ static gboolean has_required(GHashTable *attributes, const json_t *required)
     const json_t *entry;
     size_t n;
 
-    json_array_foreach(required, n, entry) {
+    json_array_foreach(required, n, entry)
+    {
         const char *wanted = tree_text(entry, "value");
         const char *value = g_hash_table_lookup(attributes, tree_text(entry, "name"));
         if (!value || (wanted && *wanted && strcmp(value, wanted) != 0))

@@ -3,9 +3,9 @@
  *
  * A cluster is an array of container instances with what is free on them; a request is a number of
  * identical tasks. Every instance is scored for every request; the same input and seed give the
- * same answer. Memory is MiB, CPU is units (1024 is one vCPU). Requests are worked on in order and each
- * sees the room that the ones before it left.
- * Source: ECS Developer Guide, "Amazon ECS task placement".
+ * same answer. Memory is MiB, CPU is units (1024 is one vCPU). Requests are worked on in order and
+ * each sees the room that the ones before it left. Source: ECS Developer Guide, "Amazon ECS task
+ * placement".
  */
 #pragma once
 
@@ -14,14 +14,14 @@
 
 typedef struct {
     gint64 id;
-    char *name; /* container instance id */
+    char *name;            /* container instance id */
     char *ec2_instance_id; /* NULL: not ours */
     char *agent_version;
     gint64 registered_us;
     gboolean active;    /* status ACTIVE */
     gboolean connected; /* its agent's channel is open */
     gint64 cpu_total, memory_total_mib;
-    gint64 cpu, memory_mib; /* free */
+    gint64 cpu, memory_mib;      /* free */
     GArray *used_tcp, *used_udp; /* of gint64: host ports taken; NULL for none */
     gint64 running_tasks;
     GHashTable *attributes; /* name -> value ("" for none); a reference, shared between equals */
@@ -93,7 +93,8 @@ GArray *placement_select(const PlacementCluster *cluster, const PlacementRequest
                          guint rules, GError **error);
 /* "RESOURCE:CPU", "AGENT": the reason in failures of RunTask; static. */
 const char *placement_rule_reason(PlacementRule rule);
-/* What service events say of the closest instance ("has insufficient CPU units available"); static. */
+/* What service events say of the closest instance ("has insufficient CPU units available"); static.
+ */
 const char *placement_rule_event(PlacementRule rule);
 /* A word for people ("cpu", "agent not connected"); static. */
 const char *placement_rule_word(PlacementRule rule);

@@ -18,10 +18,10 @@ struct PlacementCluster {
 typedef struct {
     const PlacementCluster *cluster;
     const PlacementRequest *request;
-    GPtrArray *queries;   /* of ClusterQuery */
+    GPtrArray *queries; /* of ClusterQuery */
     gboolean distinct;
     GHashTable *attribute_verdicts; /* attributes table -> 1 + whether it has what is required */
-    const GArray *group;  /* counts of the request's group; NULL: none anywhere */
+    const GArray *group;            /* counts of the request's group; NULL: none anywhere */
 } PlacementCheck;
 
 gboolean placement_check_init(PlacementCheck *check, const PlacementCluster *cluster,

@@ -30,9 +30,9 @@ struct PlacementPicker {
     PlacementCheck *check;
     Key keys[KEYS_MAX];
     guint key_count;
-    guint levels;      /* leading KEY_ATTRIBUTE keys */
-    gboolean scan;     /* an attribute key stands after others: look at every instance */
-    GArray *eligible;  /* scan: of guint */
+    guint levels;     /* leading KEY_ATTRIBUTE keys */
+    gboolean scan;    /* an attribute key stands after others: look at every instance */
+    GArray *eligible; /* scan: of guint */
     GPtrArray *bucket[KEYS_MAX + 1]; /* by level; level 0 has one, the root */
     guint64 random;
 };
@@ -49,7 +49,8 @@ static void compile(PlacementPicker *p, const json_t *strategy)
     const json_t *item;
     size_t n;
 
-    json_array_foreach(strategy, n, item) {
+    json_array_foreach(strategy, n, item)
+    {
         const char *type = tree_text(item, "type");
         const char *field = tree_text(item, "field");
         if (g_strcmp0(type, "random") == 0)
@@ -79,7 +80,8 @@ static guint group_count(const PlacementPicker *p, guint index)
 }
 
 /* Numbers the buckets of one attribute key: instances are together when they share this attribute's
- * value and the bucket of the attribute key before it. A missing attribute is a value of its own. */
+ * value and the bucket of the attribute key before it. A missing attribute is a value of its own.
+ */
 static void number_buckets(PlacementPicker *p, Key *key, const guint *outer)
 {
     g_autoptr(GHashTable) numbers = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -88,8 +90,8 @@ static void number_buckets(PlacementPicker *p, Key *key, const guint *outer)
     key->bucket = g_new(guint, size);
     key->counts = g_array_new(FALSE, TRUE, sizeof(guint));
     for (guint i = 0; i < size; i++) {
-        const char *value = g_hash_table_lookup(placement_instance(p->cluster, i)->attributes,
-                                                key->attribute);
+        const char *value =
+            g_hash_table_lookup(placement_instance(p->cluster, i)->attributes, key->attribute);
         g_autofree char *name =
             g_strdup_printf("%u%c%s", outer ? outer[i] : 0, value ? '=' : '-', value ? value : "");
         guint number = GPOINTER_TO_UINT(g_hash_table_lookup(numbers, name));
@@ -152,8 +154,8 @@ static int compare_members(const PlacementPicker *p, guint level, guint a, guint
 {
     while (level < p->levels) {
         const GArray *counts = p->keys[level].counts;
-        int order = compare_numbers(g_array_index(counts, guint, a),
-                                    g_array_index(counts, guint, b));
+        int order =
+            compare_numbers(g_array_index(counts, guint, a), g_array_index(counts, guint, b));
         if (order)
             return order;
         level++;

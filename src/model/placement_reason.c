@@ -120,9 +120,11 @@ static const char *first_missing(GHashTable *attributes, const json_t *required)
     const json_t *entry;
     size_t n;
 
-    json_array_foreach(required, n, entry)
-        if (!g_hash_table_contains(attributes, tree_text(entry, "name")))
-            return tree_text(entry, "name");
+    json_array_foreach(
+        required, n,
+        entry) if (!g_hash_table_contains(attributes,
+                                          tree_text(entry, "name"))) return tree_text(entry,
+                                                                                      "name");
     return "with another value";
 }
 
@@ -157,7 +159,7 @@ static void say_room(GString *text, const PlacementRequest *request, const Place
         g_string_append_printf(text, "%" G_GINT64_FORMAT " MiB more memory must come free", memory);
     if (request->cpu > i->cpu_total || request->memory_mib > i->memory_total_mib)
         g_string_append(text, " (the task is larger than the whole instance: make the task smaller"
-                        " or add a larger instance)");
+                              " or add a larger instance)");
 }
 
 static void say_rule(GString *text, const PlacementRequest *request, const PlacementInstance *i,
@@ -198,8 +200,8 @@ char *placement_smallest_change(const PlacementCluster *cluster, const Placement
 
     if (reason->closest < 0)
         return g_strdup_printf("register a container instance with %" G_GINT64_FORMAT
-                               " CPU units and %" G_GINT64_FORMAT " MiB free", request->cpu,
-                               request->memory_mib);
+                               " CPU units and %" G_GINT64_FORMAT " MiB free",
+                               request->cpu, request->memory_mib);
     const PlacementInstance *i = placement_instance(cluster, (guint)reason->closest);
     if (!placement_failing(cluster, request, (guint)reason->closest, &failing, NULL) || !failing)
         return g_strdup_printf("none: it fits on container instance %s now", i->name);

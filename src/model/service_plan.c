@@ -2,10 +2,10 @@
 
 #include <string.h>
 
-#define DELAY_MAX_S      900
-#define TELL_FAILING_AT  3
-#define BREAKER_MIN      3
-#define BREAKER_MAX      200
+#define DELAY_MAX_S     900
+#define TELL_FAILING_AT 3
+#define BREAKER_MIN     3
+#define BREAKER_MAX     200
 
 void service_plan_free(Plan *plan)
 {
@@ -31,11 +31,11 @@ gint64 service_start_delay_s(gint64 failed_starts)
 /* What the tasks amount to. */
 typedef struct {
     gint64 target, lower, upper;
-    gint64 live;    /* hold room, stopping ones too */
-    gint64 keep;    /* of PRIMARY, wanted to run, not on a draining instance */
-    gint64 healthy; /* wanted to run and healthy, of any deployment */
-    gint64 old;     /* wanted to run, but to be replaced */
-    gint64 moving;  /* stopping, or not healthy yet */
+    gint64 live;              /* hold room, stopping ones too */
+    gint64 keep;              /* of PRIMARY, wanted to run, not on a draining instance */
+    gint64 healthy;           /* wanted to run and healthy, of any deployment */
+    gint64 old;               /* wanted to run, but to be replaced */
+    gint64 moving;            /* stopping, or not healthy yet */
     GHashTable *per_zone;     /* zone -> tasks wanted to run */
     GHashTable *per_instance; /* instance -> the same */
     gboolean *gone;           /* stopped by this plan */
@@ -211,8 +211,8 @@ static void plan_outcome(const PlanFacts *f, const Tally *t, Plan *plan)
     gboolean quiet = plan->start == 0 && plan->stops->len == 0 && plan->start_on->len == 0;
 
     plan->steady = quiet && t->keep == t->target && t->live == t->keep && t->healthy == t->keep;
-    plan->stuck = quiet && !f->daemon && !plan->steady && t->moving == 0 && plan->rollout != ROLLOUT_FAILED &&
-                  plan->next_start_us <= f->now_us;
+    plan->stuck = quiet && !f->daemon && !plan->steady && t->moving == 0 &&
+                  plan->rollout != ROLLOUT_FAILED && plan->next_start_us <= f->now_us;
     if (!plan->steady)
         return;
     plan->failed_starts = 0;
@@ -252,8 +252,7 @@ static void plan_place(const PlanFacts *f, Tally *t, Plan *plan, const PlanPlace
 
 static GHashTable *tasks_by_place(const PlanFacts *f)
 {
-    GHashTable *table =
-        g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)g_array_unref);
+    GHashTable *table = g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)g_array_unref);
 
     for (guint n = 0; n < f->task_count; n++) {
         gpointer key = GSIZE_TO_POINTER((gsize)f->tasks[n].instance);
@@ -278,8 +277,7 @@ static void plan_daemon(const PlanFacts *f, Tally *t, Plan *plan)
     t->upper = t->target;
     for (guint p = 0; p < f->place_count; p++)
         plan_place(f, t, plan, &f->places[p],
-                   g_hash_table_lookup(by_place,
-                                       GSIZE_TO_POINTER((gsize)f->places[p].instance)));
+                   g_hash_table_lookup(by_place, GSIZE_TO_POINTER((gsize)f->places[p].instance)));
 }
 
 Plan *service_plan(const PlanFacts *f)

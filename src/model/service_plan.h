@@ -29,7 +29,7 @@ typedef struct {
     gint64 instance;
     gboolean eligible; /* attributes and constraints allow the task */
     gboolean draining;
-    gboolean others;   /* tasks that are no daemons are on it */
+    gboolean others; /* tasks that are no daemons are on it */
 } PlanPlace;
 
 typedef enum { ROLLOUT_IN_PROGRESS, ROLLOUT_COMPLETED, ROLLOUT_FAILED } Rollout;
@@ -38,13 +38,13 @@ typedef struct {
     gint64 desired;
     gint64 minimum_percent, maximum_percent;
     gboolean daemon;
-    gboolean deleting; /* wants no task any more */
-    const char *primary; /* deployment id */
-    Rollout rollout;     /* of PRIMARY */
-    gint64 failed_tasks; /* of PRIMARY, before the new ones */
-    gboolean ever_ran;   /* a task of PRIMARY has been RUNNING */
-    gboolean breaker;    /* deploymentCircuitBreaker.enable */
-    gint64 new_failures; /* tasks that ended without having run since the last plan */
+    gboolean deleting;    /* wants no task any more */
+    const char *primary;  /* deployment id */
+    Rollout rollout;      /* of PRIMARY */
+    gint64 failed_tasks;  /* of PRIMARY, before the new ones */
+    gboolean ever_ran;    /* a task of PRIMARY has been RUNNING */
+    gboolean breaker;     /* deploymentCircuitBreaker.enable */
+    gint64 new_failures;  /* tasks that ended without having run since the last plan */
     gint64 failed_starts; /* rounds of failures in a row */
     gint64 next_start_us; /* no start before; 0: none */
     gint64 now_us;
@@ -55,18 +55,18 @@ typedef struct {
 } PlanFacts;
 
 typedef struct {
-    guint start;       /* tasks of PRIMARY */
-    GArray *start_on;  /* of gint64: daemon: instances, one task each */
-    GArray *stops;     /* of guint: indices of tasks */
-    gint64 desired;    /* of PRIMARY, as shown */
-    Rollout rollout;   /* of PRIMARY, after this */
+    guint start;      /* tasks of PRIMARY */
+    GArray *start_on; /* of gint64: daemon: instances, one task each */
+    GArray *stops;    /* of guint: indices of tasks */
+    gint64 desired;   /* of PRIMARY, as shown */
+    Rollout rollout;  /* of PRIMARY, after this */
     gint64 failed_tasks;
     gint64 failed_starts;
     gint64 next_start_us;
     gboolean told_failing; /* the service has become unable to start tasks: say so */
-    gboolean steady;   /* everything is as wanted */
-    gboolean stuck;    /* percentages allow neither a start nor a stop */
-    gboolean more;     /* bounded: plan again at once */
+    gboolean steady;       /* everything is as wanted */
+    gboolean stuck;        /* percentages allow neither a start nor a stop */
+    gboolean more;         /* bounded: plan again at once */
 } Plan;
 
 /* Caller frees. */

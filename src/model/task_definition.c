@@ -5,25 +5,37 @@
 
 #include <string.h>
 
-#define TASK_CPU_MIN      128
-#define TASK_CPU_MAX      196608
-#define CONSTRAINTS_MAX   10
-#define STRATEGIES_MAX    5
+#define TASK_CPU_MIN    128
+#define TASK_CPU_MAX    196608
+#define CONSTRAINTS_MAX 10
+#define STRATEGIES_MAX  5
 
 /* Fargate's sizes: memory from..to by step, MiB. */
 static const struct {
     gint64 cpu, from, to, step;
 } fargate_sizes[] = {
-    { 256, 512, 512, 1 },          { 256, 1024, 2048, 1024 },   { 512, 1024, 4096, 1024 },
-    { 1024, 2048, 8192, 1024 },    { 2048, 4096, 16384, 1024 }, { 4096, 8192, 30720, 1024 },
-    { 8192, 16384, 61440, 4096 },  { 16384, 32768, 122880, 8192 },
+    { 256, 512, 512, 1 },         { 256, 1024, 2048, 1024 },      { 512, 1024, 4096, 1024 },
+    { 1024, 2048, 8192, 1024 },   { 2048, 4096, 16384, 1024 },    { 4096, 8192, 30720, 1024 },
+    { 8192, 16384, 61440, 4096 }, { 16384, 32768, 122880, 8192 },
 };
 
 /* Members kept as they were sent; everything else is computed here. */
 static const char *const kept[] = {
-    "family", "taskRoleArn", "executionRoleArn", "containerDefinitions", "volumes",
-    "placementConstraints", "requiresCompatibilities", "cpu", "memory", "pidMode", "ipcMode",
-    "proxyConfiguration", "inferenceAccelerators", "ephemeralStorage", "runtimePlatform",
+    "family",
+    "taskRoleArn",
+    "executionRoleArn",
+    "containerDefinitions",
+    "volumes",
+    "placementConstraints",
+    "requiresCompatibilities",
+    "cpu",
+    "memory",
+    "pidMode",
+    "ipcMode",
+    "proxyConfiguration",
+    "inferenceAccelerators",
+    "ephemeralStorage",
+    "runtimePlatform",
     "networkMode",
 };
 
@@ -54,7 +66,8 @@ static gboolean normalise_size(json_t *definition, const char *name, const char 
     if (value < min || value > max)
         return fail(error, ECS_CLIENT,
                     "Invalid '%s' setting for task. For more information, see the Troubleshooting"
-                    " section of the Amazon ECS Developer Guide.", name);
+                    " section of the Amazon ECS Developer Guide.",
+                    name);
     g_snprintf(number, sizeof number, "%" G_GINT64_FORMAT, value);
     json_object_set_new(definition, name, json_string(number));
     return TRUE;
@@ -72,9 +85,8 @@ static gboolean wants(const json_t *definition, const char *compatibility)
     const json_t *value;
     size_t n;
 
-    json_array_foreach(json_object_get(definition, "requiresCompatibilities"), n, value)
-        if (strcmp(json_string_value(value), compatibility) == 0)
-            return TRUE;
+    json_array_foreach(json_object_get(definition, "requiresCompatibilities"), n,
+                       value) if (strcmp(json_string_value(value), compatibility) == 0) return TRUE;
     return FALSE;
 }
 
@@ -99,13 +111,15 @@ static gboolean check_fargate(const json_t *definition, GError **error)
         return fail(error, ECS_CLIENT, "Fargate only supports network mode ‘awsvpc’.");
     if (!fargate_has_size(task_size(definition, "cpu"), task_size(definition, "memory")))
         return fail(error, ECS_CLIENT, "No Fargate configuration exists for given values.");
-    json_array_foreach(json_object_get(definition, "containerDefinitions"), n, container) {
+    json_array_foreach(json_object_get(definition, "containerDefinitions"), n, container)
+    {
         const char *driver = tree_text(json_object_get(container, "logConfiguration"), "logDriver");
         if (tree_bool(container, "privileged", FALSE))
             return fail(error, ECS_CLIENT,
                         "The 'privileged' setting for container is not supported on Fargate.");
         if (g_strcmp0(driver, "awslogs") == 0 && !tree_text(definition, "executionRoleArn"))
-            return fail(error, ECS_CLIENT, "Fargate requires task definition to have execution role"
+            return fail(error, ECS_CLIENT,
+                        "Fargate requires task definition to have execution role"
                         " ARN to support log driver awslogs.");
     }
     return TRUE;
@@ -119,18 +133,24 @@ static gboolean check_sums(const json_t *definition, GError **error)
     const json_t *container;
     size_t n;
 
-    json_array_foreach(json_object_get(definition, "containerDefinitions"), n, container) {
+    json_array_foreach(json_object_get(definition, "containerDefinitions"), n, container)
+    {
         gint64 hard = tree_int(container, "memory", 0);
         cpu += tree_int(container, "cpu", 0);
         memory += hard ? hard : tree_int(container, "memoryReservation", 0);
         if (task_cpu && cpu > task_cpu)
-            return fail(error, ECS_CLIENT, "Invalid 'cpu' setting for container '%s'. The total"
-                        " cpu of all containers must not exceed the cpu of the task (%"
-                        G_GINT64_FORMAT ").", tree_text(container, "name"), task_cpu);
+            return fail(
+                error, ECS_CLIENT,
+                "Invalid 'cpu' setting for container '%s'. The total"
+                " cpu of all containers must not exceed the cpu of the task (%" G_GINT64_FORMAT
+                ").",
+                tree_text(container, "name"), task_cpu);
         if (task_memory && memory > task_memory)
-            return fail(error, ECS_CLIENT, "Invalid 'memory' setting for container '%s'. The total"
-                        " memory of all containers must not exceed the memory of the task (%"
-                        G_GINT64_FORMAT ").", tree_text(container, "name"), task_memory);
+            return fail(error, ECS_CLIENT,
+                        "Invalid 'memory' setting for container '%s'. The total"
+                        " memory of all containers must not exceed the memory of the task "
+                        "(%" G_GINT64_FORMAT ").",
+                        tree_text(container, "name"), task_memory);
     }
     return TRUE;
 }
@@ -148,7 +168,8 @@ static gboolean normalise_containers(json_t *definition, GError **error)
     if (json_array_size(containers) > TASK_CONTAINERS_MAX)
         return fail(error, ECS_CLIENT, "Too many containers. A task definition has at most %d.",
                     TASK_CONTAINERS_MAX);
-    json_array_foreach(containers, n, container) {
+    json_array_foreach(containers, n, container)
+    {
         if (!container_definition_normalise(container, tree_text(definition, "networkMode"),
                                             tree_text(definition, "memory") != NULL, error))
             return FALSE;
@@ -169,7 +190,8 @@ gboolean placement_constraints_check(const json_t *constraints, gboolean in_call
     if (json_array_size(constraints) > CONSTRAINTS_MAX)
         return fail(error, INVALID_PARAMETER, "Too many placement constraints: at most %d.",
                     CONSTRAINTS_MAX);
-    json_array_foreach(constraints, n, constraint) {
+    json_array_foreach(constraints, n, constraint)
+    {
         const char *type = tree_text(constraint, "type");
         const char *expression = tree_text(constraint, "expression");
         if (in_call && g_strcmp0(type, "distinctInstance") == 0) {
@@ -179,10 +201,13 @@ gboolean placement_constraints_check(const json_t *constraints, gboolean in_call
             continue;
         }
         if (g_strcmp0(type, "memberOf") != 0)
-            return fail(error, INVALID_PARAMETER, "Placement constraint type \"%s\" is not"
-                        " supported here.", type ? type : "");
+            return fail(error, INVALID_PARAMETER,
+                        "Placement constraint type \"%s\" is not"
+                        " supported here.",
+                        type ? type : "");
         if (!expression)
-            return fail(error, INVALID_PARAMETER, "Invalid placement constraint expression: a"
+            return fail(error, INVALID_PARAMETER,
+                        "Invalid placement constraint expression: a"
                         " memberOf constraint needs one");
         g_autoptr(ClusterQuery) query = cluster_query_parse(expression, error);
         if (!query)
@@ -222,15 +247,17 @@ json_t *placement_strategy_normalise(const json_t *strategy, GError **error)
     if (json_array_size(strategy) > STRATEGIES_MAX)
         return fail_null(error, INVALID_PARAMETER, "Too many placement strategies: at most %d.",
                          STRATEGIES_MAX);
-    json_array_foreach(strategy, n, item) {
+    json_array_foreach(strategy, n, item)
+    {
         const char *type = tree_text(item, "type");
         if (!type)
             return fail_null(error, INVALID_PARAMETER, "A placement strategy needs a type.");
         g_autofree char *field = strategy_field(type, tree_text(item, "field"));
         if (!field)
-            return fail_null(error, INVALID_PARAMETER, "Invalid placement strategy: \"%s\" does not"
-                             " take field \"%s\".", type,
-                             tree_text(item, "field") ? tree_text(item, "field") : "");
+            return fail_null(error, INVALID_PARAMETER,
+                             "Invalid placement strategy: \"%s\" does not"
+                             " take field \"%s\".",
+                             type, tree_text(item, "field") ? tree_text(item, "field") : "");
         json_t *entry = json_pack("{s:s}", "type", type);
         if (*field)
             json_object_set_new(entry, "field", json_string(field));
@@ -246,7 +273,8 @@ static gboolean check_family(const json_t *request, GError **error)
     if (!family || !*family)
         return fail(error, ECS_CLIENT, "Family should not be null or empty.");
     return ecs_name_is_valid(family) ||
-           fail(error, ECS_CLIENT, "Invalid family name: 1 to 255 letters, digits, hyphens and"
+           fail(error, ECS_CLIENT,
+                "Invalid family name: 1 to 255 letters, digits, hyphens and"
                 " underscores are allowed.");
 }
 
@@ -285,7 +313,9 @@ json_t *task_definition_normalise(const json_t *request, GError **error)
     json_object_set_new(definition, "compatibilities", task_definition_compatibilities(definition));
     json_object_set_new(definition, "requiresAttributes", task_definition_requires(definition));
     if (json_dumpb(definition, NULL, 0, JSON_COMPACT) > TASK_DEFINITION_BYTES_MAX)
-        return fail_null(error, ECS_CLIENT, "Actual length of the task definition is more than"
-                         " the maximum of %d bytes.", TASK_DEFINITION_BYTES_MAX);
+        return fail_null(error, ECS_CLIENT,
+                         "Actual length of the task definition is more than"
+                         " the maximum of %d bytes.",
+                         TASK_DEFINITION_BYTES_MAX);
     return g_steal_pointer(&definition);
 }

@@ -15,7 +15,8 @@
 #define TASK_DEFINITION_BYTES_MAX (64 * 1024)
 
 /* The normalised definition of a RegisterTaskDefinition request: defaults filled in, sizes as
- * numbers, compatibilities and requiresAttributes computed. It lacks ARN, revision, status and times. */
+ * numbers, compatibilities and requiresAttributes computed. It lacks ARN, revision, status and
+ * times. */
 json_t *task_definition_normalise(const json_t *request, GError **error);
 
 /* What a task holds on its container instance from placement until it has stopped. */

@@ -30,7 +30,7 @@ static const struct {
     const char *mode;
     const char *member;
 } excluded[] = {
-    { "awsvpc", "links" },      { "host", "links" },     { "none", "links" },
+    { "awsvpc", "links" },      { "host", "links" },        { "none", "links" },
     { "awsvpc", "hostname" },   { "awsvpc", "dnsServers" }, { "awsvpc", "dnsSearchDomains" },
     { "none", "portMappings" },
 };
@@ -42,8 +42,7 @@ static const char *const log_drivers[] = {
 static gboolean check_numbers(json_t *container, GError **error)
 {
     for (gsize i = 0; i < G_N_ELEMENTS(numbers); i++) {
-        json_t *part =
-            *numbers[i].part ? json_object_get(container, numbers[i].part) : container;
+        json_t *part = *numbers[i].part ? json_object_get(container, numbers[i].part) : container;
         if (!part)
             continue;
         const json_t *value = json_object_get(part, numbers[i].name);
@@ -53,11 +52,11 @@ static gboolean check_numbers(json_t *container, GError **error)
             continue;
         gint64 number = json_integer_value(value);
         if (number < numbers[i].min || number > numbers[i].max)
-            return fail(error, ECS_CLIENT, "Invalid '%s%s%s' setting for container '%s': %"
-                        G_GINT64_FORMAT " is not between %" G_GINT64_FORMAT " and %"
-                        G_GINT64_FORMAT ".", numbers[i].part, *numbers[i].part ? "." : "",
-                        numbers[i].name, tree_text(container, "name"), number, numbers[i].min,
-                        numbers[i].max);
+            return fail(error, ECS_CLIENT,
+                        "Invalid '%s%s%s' setting for container '%s': %" G_GINT64_FORMAT
+                        " is not between %" G_GINT64_FORMAT " and %" G_GINT64_FORMAT ".",
+                        numbers[i].part, *numbers[i].part ? "." : "", numbers[i].name,
+                        tree_text(container, "name"), number, numbers[i].min, numbers[i].max);
     }
     return TRUE;
 }
@@ -69,11 +68,15 @@ static gboolean check_memory(const json_t *container, gboolean task_has_memory, 
     gint64 reserved = tree_int(container, "memoryReservation", 0);
 
     if (!memory && !reserved && !task_has_memory)
-        return fail(error, ECS_CLIENT, "Invalid setting for container '%s'. At least one of"
-                    " 'memory' or 'memoryReservation' must be specified.", name);
+        return fail(error, ECS_CLIENT,
+                    "Invalid setting for container '%s'. At least one of"
+                    " 'memory' or 'memoryReservation' must be specified.",
+                    name);
     if (memory && reserved && memory <= reserved)
-        return fail(error, ECS_CLIENT, "Invalid setting for container '%s'. 'memory' must be"
-                    " greater than 'memoryReservation'", name);
+        return fail(error, ECS_CLIENT,
+                    "Invalid setting for container '%s'. 'memory' must be"
+                    " greater than 'memoryReservation'",
+                    name);
     return TRUE;
 }
 
@@ -85,8 +88,10 @@ static gboolean check_names(const json_t *container, GError **error)
     if (!name || !*name)
         return fail(error, ECS_CLIENT, "Container.name should not be null or empty.");
     if (!ecs_name_is_valid(name))
-        return fail(error, ECS_CLIENT, "Invalid container name \"%s\": 1 to 255 letters, digits,"
-                    " hyphens and underscores are allowed.", name);
+        return fail(error, ECS_CLIENT,
+                    "Invalid container name \"%s\": 1 to 255 letters, digits,"
+                    " hyphens and underscores are allowed.",
+                    name);
     if (!image || !*image)
         return fail(error, ECS_CLIENT, "Container.image should not be null or empty.");
     if (strlen(image) > 255)
@@ -119,11 +124,15 @@ static gboolean normalise_port(json_t *mapping, const char *container, const cha
     gboolean same = strcmp(mode, "bridge") != 0;
 
     if (inside < 1 || inside > 65535 || outside < 0 || outside > 65535)
-        return fail(error, ECS_CLIENT, "Invalid 'containerPort' or 'hostPort' setting for container"
-                    " '%s': ports are numbers from 1 to 65535.", container);
+        return fail(error, ECS_CLIENT,
+                    "Invalid 'containerPort' or 'hostPort' setting for container"
+                    " '%s': ports are numbers from 1 to 65535.",
+                    container);
     if (same && host && outside != inside && outside != 0)
-        return fail(error, ECS_CLIENT, "When networkMode=%s, the host ports and container ports in"
-                    " port mappings must match.", mode);
+        return fail(error, ECS_CLIENT,
+                    "When networkMode=%s, the host ports and container ports in"
+                    " port mappings must match.",
+                    mode);
     json_object_set_new(mapping, "hostPort", json_integer(same ? inside : outside));
     if (!tree_text(mapping, "protocol"))
         json_object_set_new(mapping, "protocol", json_string("tcp"));
@@ -139,9 +148,9 @@ static gboolean normalise_ports(json_t *container, const char *mode, GError **er
     if (json_array_size(mappings) > PORT_MAPPINGS_MAX)
         return fail(error, ECS_CLIENT, "Container '%s' has more than %d port mappings.",
                     tree_text(container, "name"), PORT_MAPPINGS_MAX);
-    json_array_foreach(mappings, n, mapping)
-        if (!normalise_port(mapping, tree_text(container, "name"), mode, error))
-            return FALSE;
+    json_array_foreach(mappings, n,
+                       mapping) if (!normalise_port(mapping, tree_text(container, "name"), mode,
+                                                    error)) return FALSE;
     return TRUE;
 }
 
@@ -155,11 +164,15 @@ static gboolean check_health(const json_t *container, GError **error)
         return TRUE;
     if (!first || (strcmp(first, "CMD") != 0 && strcmp(first, "CMD-SHELL") != 0 &&
                    strcmp(first, "NONE") != 0))
-        return fail(error, ECS_CLIENT, "Invalid 'healthCheck.command' setting for container '%s':"
-                    " it begins with CMD, CMD-SHELL or NONE.", tree_text(container, "name"));
+        return fail(error, ECS_CLIENT,
+                    "Invalid 'healthCheck.command' setting for container '%s':"
+                    " it begins with CMD, CMD-SHELL or NONE.",
+                    tree_text(container, "name"));
     if (strcmp(first, "NONE") != 0 && json_array_size(command) < 2)
-        return fail(error, ECS_CLIENT, "Invalid 'healthCheck.command' setting for container '%s':"
-                    " there is no command after %s.", tree_text(container, "name"), first);
+        return fail(error, ECS_CLIENT,
+                    "Invalid 'healthCheck.command' setting for container '%s':"
+                    " there is no command after %s.",
+                    tree_text(container, "name"), first);
     return TRUE;
 }
 
@@ -182,11 +195,14 @@ static gboolean check_environment(const json_t *container, GError **error)
     const json_t *pair;
     size_t n;
 
-    json_array_foreach(json_object_get(container, "environment"), n, pair) {
+    json_array_foreach(json_object_get(container, "environment"), n, pair)
+    {
         const char *name = tree_text(pair, "name");
         if (!name || !*name || strchr(name, '='))
-            return fail(error, ECS_CLIENT, "Invalid environment variable name \"%s\" for container"
-                        " '%s'.", name ? name : "", tree_text(container, "name"));
+            return fail(error, ECS_CLIENT,
+                        "Invalid environment variable name \"%s\" for container"
+                        " '%s'.",
+                        name ? name : "", tree_text(container, "name"));
     }
     return TRUE;
 }

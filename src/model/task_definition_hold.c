@@ -20,9 +20,8 @@ static const json_t *override_of(const json_t *overrides, const char *name)
     const json_t *entry;
     size_t n;
 
-    json_array_foreach(json_object_get(overrides, "containerOverrides"), n, entry)
-        if (g_strcmp0(tree_text(entry, "name"), name) == 0)
-            return entry;
+    json_array_foreach(json_object_get(overrides, "containerOverrides"), n,
+                       entry) if (g_strcmp0(tree_text(entry, "name"), name) == 0) return entry;
     return NULL;
 }
 
@@ -46,7 +45,8 @@ static void hold_ports(TaskHold *hold, const json_t *container)
     const json_t *mapping;
     size_t n;
 
-    json_array_foreach(json_object_get(container, "portMappings"), n, mapping) {
+    json_array_foreach(json_object_get(container, "portMappings"), n, mapping)
+    {
         gint64 port = tree_int(mapping, "hostPort", 0);
         if (port)
             g_array_append_val(g_strcmp0(tree_text(mapping, "protocol"), "udp") == 0
@@ -66,7 +66,8 @@ TaskHold *task_definition_hold(const json_t *definition, const json_t *overrides
 
     hold->ports_tcp = g_array_new(FALSE, FALSE, sizeof(gint64));
     hold->ports_udp = g_array_new(FALSE, FALSE, sizeof(gint64));
-    json_array_foreach(json_object_get(definition, "containerDefinitions"), n, container) {
+    json_array_foreach(json_object_get(definition, "containerDefinitions"), n, container)
+    {
         const json_t *override = override_of(overrides, tree_text(container, "name"));
         gint64 reserved = overridden(container, override, "memoryReservation");
         cpu += overridden(container, override, "cpu");
@@ -85,14 +86,15 @@ json_t *task_definition_containers(const json_t *definition, const json_t *overr
     const json_t *container;
     size_t n;
 
-    json_array_foreach(json_object_get(definition, "containerDefinitions"), n, container) {
+    json_array_foreach(json_object_get(definition, "containerDefinitions"), n, container)
+    {
         const char *name = tree_text(container, "name");
         const json_t *override = override_of(overrides, name);
         gint64 memory = overridden(container, override, "memory");
         gint64 reserved = overridden(container, override, "memoryReservation");
-        json_t *entry = json_pack("{s:s,s:s,s:I}", "name", name, "image",
-                                  tree_text(container, "image"), "cpu",
-                                  (json_int_t)overridden(container, override, "cpu"));
+        json_t *entry =
+            json_pack("{s:s,s:s,s:I}", "name", name, "image", tree_text(container, "image"), "cpu",
+                      (json_int_t)overridden(container, override, "cpu"));
         if (memory)
             json_object_set_new(entry, "memory_mib", json_integer(memory));
         if (reserved)
@@ -108,7 +110,8 @@ static gboolean check_override_names(const json_t *definition, const json_t *ove
     const json_t *entry, *container;
     size_t n, m;
 
-    json_array_foreach(json_object_get(overrides, "containerOverrides"), n, entry) {
+    json_array_foreach(json_object_get(overrides, "containerOverrides"), n, entry)
+    {
         const char *name = tree_text(entry, "name");
         gboolean known = FALSE;
         json_array_foreach(json_object_get(definition, "containerDefinitions"), m, container)
@@ -148,11 +151,12 @@ json_t *task_definition_overrides(const json_t *definition, const json_t *overri
     if (json_dumpb(shown, NULL, 0, JSON_COMPACT) > OVERRIDES_BYTES_MAX)
         return fail_null(error, INVALID_PARAMETER, "Overrides are longer than %d characters.",
                          OVERRIDES_BYTES_MAX);
-    json_array_foreach(json_object_get(definition, "containerDefinitions"), n, container) {
+    json_array_foreach(json_object_get(definition, "containerDefinitions"), n, container)
+    {
         const char *name = tree_text(container, "name");
         const json_t *entry = override_of(overrides, name);
-        json_array_append_new(entries, entry ? json_deep_copy(entry)
-                                             : json_pack("{s:s}", "name", name));
+        json_array_append_new(entries,
+                              entry ? json_deep_copy(entry) : json_pack("{s:s}", "name", name));
     }
     json_object_set(shown, "containerOverrides", entries);
     json_object_set_new(shown, "inferenceAcceleratorOverrides", json_array());
@@ -164,7 +168,8 @@ gboolean task_definition_checks_health(const json_t *definition)
     const json_t *container;
     size_t n;
 
-    json_array_foreach(json_object_get(definition, "containerDefinitions"), n, container) {
+    json_array_foreach(json_object_get(definition, "containerDefinitions"), n, container)
+    {
         const json_t *command =
             json_object_get(json_object_get(container, "healthCheck"), "command");
         const char *first = json_string_value(json_array_get(command, 0));

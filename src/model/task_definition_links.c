@@ -14,11 +14,12 @@ static const json_t *container_named(const json_t *definition, const char *name,
     const json_t *container;
     size_t n;
 
-    json_array_foreach(containers_of(definition), n, container)
-        if (name && strcmp(tree_text(container, "name"), name) == 0) {
-            *ret_index = n;
-            return container;
-        }
+    json_array_foreach(containers_of(definition), n,
+                       container) if (name && strcmp(tree_text(container, "name"), name) == 0)
+    {
+        *ret_index = n;
+        return container;
+    }
     return NULL;
 }
 
@@ -43,7 +44,8 @@ static gboolean check_volumes(const json_t *definition, GHashTable *names, GErro
     const json_t *volume;
     size_t n;
 
-    json_array_foreach(json_object_get(definition, "volumes"), n, volume) {
+    json_array_foreach(json_object_get(definition, "volumes"), n, volume)
+    {
         if (!check_volume(volume, error))
             return FALSE;
         if (!g_hash_table_add(names, (gpointer)tree_text(volume, "name")))
@@ -59,15 +61,19 @@ static gboolean check_mounts(const json_t *definition, const json_t *container, 
     const json_t *item;
     size_t n, other;
 
-    json_array_foreach(json_object_get(container, "mountPoints"), n, item) {
+    json_array_foreach(json_object_get(container, "mountPoints"), n, item)
+    {
         const char *volume = tree_text(item, "sourceVolume");
         if (!volume || !g_hash_table_contains(volumes, volume))
             return fail(error, ECS_CLIENT, "Unknown volume '%s'.", volume ? volume : "");
         if (!tree_text(item, "containerPath") || *tree_text(item, "containerPath") != '/')
-            return fail(error, ECS_CLIENT, "Invalid mount point for volume '%s': containerPath must"
-                        " be an absolute path.", volume);
+            return fail(error, ECS_CLIENT,
+                        "Invalid mount point for volume '%s': containerPath must"
+                        " be an absolute path.",
+                        volume);
     }
-    json_array_foreach(json_object_get(container, "volumesFrom"), n, item) {
+    json_array_foreach(json_object_get(container, "volumesFrom"), n, item)
+    {
         const char *source = tree_text(item, "sourceContainer");
         if (!container_named(definition, source, &other))
             return fail(error, ECS_CLIENT, "Unknown container '%s' in volumesFrom.",
@@ -81,7 +87,8 @@ static gboolean check_links_of(const json_t *definition, const json_t *container
     const json_t *link;
     size_t n, other;
 
-    json_array_foreach(json_object_get(container, "links"), n, link) {
+    json_array_foreach(json_object_get(container, "links"), n, link)
+    {
         g_auto(GStrv) parts = g_strsplit(json_string_value(link), ":", 2);
         const json_t *target = container_named(definition, parts[0], &other);
         if (!target || target == container)
@@ -98,13 +105,15 @@ static gboolean check_condition(const json_t *container, const json_t *dependenc
     gboolean ends = g_strcmp0(condition, "COMPLETE") == 0 || g_strcmp0(condition, "SUCCESS") == 0;
 
     if (ends && tree_bool(target, "essential", TRUE))
-        return fail(error, ECS_CLIENT, "Container '%s' cannot depend on the essential container '%s'"
-                    " with condition %s.", tree_text(container, "name"),
-                    tree_text(target, "name"), condition);
+        return fail(error, ECS_CLIENT,
+                    "Container '%s' cannot depend on the essential container '%s'"
+                    " with condition %s.",
+                    tree_text(container, "name"), tree_text(target, "name"), condition);
     if (g_strcmp0(condition, "HEALTHY") == 0 && !json_object_get(target, "healthCheck"))
-        return fail(error, ECS_CLIENT, "Container '%s' depends on '%s' with condition HEALTHY, but"
-                    " that has no health check.", tree_text(container, "name"),
-                    tree_text(target, "name"));
+        return fail(error, ECS_CLIENT,
+                    "Container '%s' depends on '%s' with condition HEALTHY, but"
+                    " that has no health check.",
+                    tree_text(container, "name"), tree_text(target, "name"));
     return TRUE;
 }
 
@@ -115,7 +124,8 @@ static gboolean check_dependencies(const json_t *definition, const json_t *conta
     const json_t *dependency;
     size_t n, other = 0;
 
-    json_array_foreach(json_object_get(container, "dependsOn"), n, dependency) {
+    json_array_foreach(json_object_get(container, "dependsOn"), n, dependency)
+    {
         const json_t *target =
             container_named(definition, tree_text(dependency, "containerName"), &other);
         if (!target || target == container)
@@ -161,13 +171,16 @@ static gboolean check_host_ports(const json_t *definition, GError **error)
     size_t n, m;
 
     json_array_foreach(containers_of(definition), n, container)
-        json_array_foreach(json_object_get(container, "portMappings"), m, mapping) {
-            gint64 port = tree_int(mapping, "hostPort", 0);
-            if (port && !g_hash_table_add(taken, g_strdup_printf("%" G_GINT64_FORMAT "/%s", port,
-                                                                 tree_text(mapping, "protocol"))))
-                return fail(error, ECS_CLIENT, "Host port %" G_GINT64_FORMAT "/%s is mapped more"
-                            " than once.", port, tree_text(mapping, "protocol"));
-        }
+        json_array_foreach(json_object_get(container, "portMappings"), m, mapping)
+    {
+        gint64 port = tree_int(mapping, "hostPort", 0);
+        if (port && !g_hash_table_add(taken, g_strdup_printf("%" G_GINT64_FORMAT "/%s", port,
+                                                             tree_text(mapping, "protocol"))))
+            return fail(error, ECS_CLIENT,
+                        "Host port %" G_GINT64_FORMAT "/%s is mapped more"
+                        " than once.",
+                        port, tree_text(mapping, "protocol"));
+    }
     return TRUE;
 }
 
@@ -180,10 +193,10 @@ gboolean task_definition_check_links(const json_t *definition, GError **error)
 
     if (!check_volumes(definition, volumes, error))
         return FALSE;
-    json_array_foreach(containers_of(definition), n, container)
-        if (!check_mounts(definition, container, volumes, error) ||
-            !check_links_of(definition, container, error) ||
-            !check_dependencies(definition, container, n, waits, error))
-            return FALSE;
+    json_array_foreach(
+        containers_of(definition), n,
+        container) if (!check_mounts(definition, container, volumes, error) ||
+                       !check_links_of(definition, container, error) ||
+                       !check_dependencies(definition, container, n, waits, error)) return FALSE;
     return check_order(definition, waits, error) && check_host_ports(definition, error);
 }

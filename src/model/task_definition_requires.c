@@ -61,7 +61,8 @@ static gboolean has_secret_from(const json_t *c, const char *service)
     const json_t *secret;
     size_t n;
 
-    json_array_foreach(json_object_get(c, "secrets"), n, secret) {
+    json_array_foreach(json_object_get(c, "secrets"), n, secret)
+    {
         const char *from = tree_text(secret, "valueFrom");
         gboolean manager = from && g_str_has_prefix(from, "arn:aws:secretsmanager:");
         if (manager == (strcmp(service, "asm") == 0))
@@ -153,9 +154,7 @@ static void require(json_t *list, const char *name)
     const json_t *entry;
     size_t n;
 
-    json_array_foreach(list, n, entry)
-        if (strcmp(tree_text(entry, "name"), name) == 0)
-            return;
+    json_array_foreach(list, n, entry) if (strcmp(tree_text(entry, "name"), name) == 0) return;
     json_array_append_new(list, json_pack("{s:s}", "name", name));
 }
 
@@ -171,7 +170,8 @@ static void require_volumes(json_t *list, const json_t *definition)
     const json_t *volume;
     size_t n;
 
-    json_array_foreach(json_object_get(definition, "volumes"), n, volume) {
+    json_array_foreach(json_object_get(definition, "volumes"), n, volume)
+    {
         const char *driver =
             tree_text(json_object_get(volume, "dockerVolumeConfiguration"), "driver");
         if (has(volume, "dockerVolumeConfiguration"))
@@ -189,7 +189,8 @@ json_t *task_definition_requires(const json_t *definition)
     const json_t *container;
     size_t n;
 
-    json_array_foreach(json_object_get(definition, "containerDefinitions"), n, container) {
+    json_array_foreach(json_object_get(definition, "containerDefinitions"), n, container)
+    {
         const char *driver = tree_text(json_object_get(container, "logConfiguration"), "logDriver");
         for (gsize i = 0; i < G_N_ELEMENTS(container_rules); i++)
             if (container_rules[i].asks(definition, container))
@@ -212,13 +213,12 @@ static gboolean fits_fargate(const json_t *definition)
 
     if (!is_awsvpc(definition, NULL) || !has(definition, "cpu") || !has(definition, "memory"))
         return FALSE;
-    json_array_foreach(json_object_get(definition, "containerDefinitions"), n, item)
-        if (is_privileged(NULL, item) || has(item, "links"))
-            return FALSE;
-    json_array_foreach(json_object_get(definition, "volumes"), n, item)
-        if (has(item, "dockerVolumeConfiguration") ||
-            tree_text(json_object_get(item, "host"), "sourcePath"))
-            return FALSE;
+    json_array_foreach(json_object_get(definition, "containerDefinitions"), n,
+                       item) if (is_privileged(NULL, item) || has(item, "links")) return FALSE;
+    json_array_foreach(
+        json_object_get(definition, "volumes"), n,
+        item) if (has(item, "dockerVolumeConfiguration") ||
+                  tree_text(json_object_get(item, "host"), "sourcePath")) return FALSE;
     return !has(definition, "placementConstraints");
 }
 

@@ -175,8 +175,7 @@ StepResult cluster_step(World *world, const char *id, gint64 *ret_again_ms G_GNU
     g_autoptr(Cluster) cluster = NULL;
     g_autofree char *account_id = NULL;
 
-    if (!tx ||
-        !clusters_get_by_id(tx, cluster_id, CLUSTER_LOCK, &account_id, &cluster, error))
+    if (!tx || !clusters_get_by_id(tx, cluster_id, CLUSTER_LOCK, &account_id, &cluster, error))
         return STEP_FAILED;
     if (!cluster)
         return STEP_SETTLED;

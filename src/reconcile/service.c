@@ -1,6 +1,6 @@
 /*
- * One pass over one service: read what is there, plan, write the plan; one transaction. Tasks it adds
- * are PROVISIONING until the cluster's step places them.
+ * One pass over one service: read what is there, plan, write the plan; one transaction. Tasks it
+ * adds are PROVISIONING until the cluster's step places them.
  */
 #include "base/clock.h"
 #include "base/errors.h"
@@ -32,7 +32,7 @@ typedef struct {
     DbTx *tx;
     EcsService *service;
     GPtrArray *deployments;
-    const Deployment *primary; /* in deployments */
+    const Deployment *primary;  /* in deployments */
     TaskDefinition *definition; /* of primary; in definitions */
     GHashTable *definitions;
     ServiceTasks *tasks;
@@ -58,8 +58,7 @@ static gboolean load(Pass *p, GError **error)
     p->primary = p->deployments->len ? g_ptr_array_index(p->deployments, 0) : NULL;
     if (!p->primary || strcmp(p->primary->status, "PRIMARY") != 0)
         return fail(error, INTERNAL, "service \"%s\" has no primary deployment", p->service->name);
-    p->definitions =
-        task_definitions_by_id(p->tx, &p->primary->task_definition_id, 1, error);
+    p->definitions = task_definitions_by_id(p->tx, &p->primary->task_definition_id, 1, error);
     if (!p->definitions)
         return FALSE;
     p->definition = g_hash_table_lookup(p->definitions, &p->primary->task_definition_id);
@@ -85,8 +84,8 @@ static gboolean load_places(Pass *p, GError **error)
         placement_load(p->tx, p->service->cluster_id, NULL, 0, 0, error);
     if (!cluster)
         return FALSE;
-    g_autoptr(GArray) eligible = placement_select(
-        cluster, &request, 1u << RULE_ATTRIBUTE | 1u << RULE_MEMBER_OF, error);
+    g_autoptr(GArray) eligible =
+        placement_select(cluster, &request, 1u << RULE_ATTRIBUTE | 1u << RULE_MEMBER_OF, error);
     if (!eligible)
         return FALSE;
     g_array_set_size(p->places, placement_cluster_size(cluster));
@@ -167,7 +166,8 @@ static gboolean tell_stopped(const Pass *p, const GArray *stops, GError **error)
         const char *id = g_ptr_array_index(p->tasks->ids, index);
         const PlanTask *task = &g_array_index(p->tasks->tasks, PlanTask, index);
         if (task->sick) {
-            g_autofree char *text = g_strdup_printf("(task %s) failed container health checks.", id);
+            g_autofree char *text =
+                g_strdup_printf("(task %s) failed container health checks.", id);
             if (!tell(p, text, error))
                 return FALSE;
         }
@@ -215,9 +215,9 @@ static gboolean tag_tasks(const Pass *p, const GPtrArray *ids, GError **error)
                                                  g_ptr_array_index(ids, n)));
     const char *const *list = (const char *const *)arns->pdata;
     if (tree_bool(s->details, "enableECSManagedTags", FALSE)) {
-        json_auto_t *tags = json_pack("[{s:s,s:s},{s:s,s:s}]", "key", "aws:ecs:clusterName", "value",
-                                      s->cluster_name, "key", "aws:ecs:serviceName", "value",
-                                      s->name);
+        json_auto_t *tags =
+            json_pack("[{s:s,s:s},{s:s,s:s}]", "key", "aws:ecs:clusterName", "value",
+                      s->cluster_name, "key", "aws:ecs:serviceName", "value", s->name);
         if (!ecs_tags_put(p->tx, s->account_id, "ecs:task", list, arns->len, tags, error))
             return FALSE;
     }
@@ -278,8 +278,8 @@ static gboolean roll_back(const Pass *p, GError **error)
         return FALSE;
     if (!from)
         return TRUE;
-    g_autofree char *reason = g_strdup_printf(
-        "ECS deployment circuit breaker: rolling back to deploymentId %s.", from);
+    g_autofree char *reason =
+        g_strdup_printf("ECS deployment circuit breaker: rolling back to deploymentId %s.", from);
     g_autofree char *text = g_strdup_printf("rolling back to deployment %s.", from);
     g_autofree char *id = deployments_begin(p->tx, p->service->id, definition,
                                             p->service->desired_count, reason, error);
@@ -317,9 +317,12 @@ static gboolean tell_state(Pass *p, const Plan *plan, GError **error)
     EcsService *s = p->service;
     gboolean same = g_strcmp0(s->stuck_reason, STUCK_PERCENT) == 0;
 
-    if (plan->told_failing && !tell(p, "is unable to consistently start tasks successfully. For more"
-                                    " information, see the Troubleshooting section of the Amazon ECS"
-                                    " Developer Guide.", error))
+    if (plan->told_failing &&
+        !tell(p,
+              "is unable to consistently start tasks successfully. For more"
+              " information, see the Troubleshooting section of the Amazon ECS"
+              " Developer Guide.",
+              error))
         return FALSE;
     if (plan->stuck && (!same || is_due(p, s->stuck_us))) {
         g_free(s->stuck_reason);
@@ -369,8 +372,8 @@ StepResult service_step(World *world, const char *id, gint64 *ret_again_ms, GErr
     g_auto(Pass) pass = { .config = world->config, .tx = tx, .now_us = clock_now_us() };
     PlanFacts facts;
 
-    if (!tx || !services_get_by_id(tx, g_ascii_strtoll(id, NULL, 10), SERVICE_LOCK, &pass.service,
-                                   error))
+    if (!tx ||
+        !services_get_by_id(tx, g_ascii_strtoll(id, NULL, 10), SERVICE_LOCK, &pass.service, error))
         return STEP_FAILED;
     if (!pass.service || strcmp(pass.service->status, "INACTIVE") == 0)
         return STEP_SETTLED;

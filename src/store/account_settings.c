@@ -4,19 +4,20 @@ gboolean account_settings_set(DbTx *tx, const char *account_id, const char *prin
                               const char *name, const char *value, GError **error)
 {
     return db_exec(tx, error,
-        "INSERT INTO account_settings (account_id, principal_arn, name, value)"
-        " VALUES ($1, $2, $3, $4) ON CONFLICT (account_id, principal_arn, name)"
-        " DO UPDATE SET value = EXCLUDED.value",
-        DB_ARGS(account_id, principal_arn, name, value), NULL);
+                   "INSERT INTO account_settings (account_id, principal_arn, name, value)"
+                   " VALUES ($1, $2, $3, $4) ON CONFLICT (account_id, principal_arn, name)"
+                   " DO UPDATE SET value = EXCLUDED.value",
+                   DB_ARGS(account_id, principal_arn, name, value), NULL);
 }
 
 GHashTable *account_settings_of(DbTx *tx, const char *account_id, const char *principal_arn,
                                 const char *root_arn, GError **error)
 {
-    g_autoptr(PGresult) res = db_query(tx, error,
-        "SELECT name, value FROM account_settings WHERE account_id = $1"
-        " AND (principal_arn = $2 OR principal_arn = $3) ORDER BY principal_arn = $2",
-        DB_ARGS(account_id, principal_arn, root_arn));
+    g_autoptr(PGresult) res =
+        db_query(tx, error,
+                 "SELECT name, value FROM account_settings WHERE account_id = $1"
+                 " AND (principal_arn = $2 OR principal_arn = $3) ORDER BY principal_arn = $2",
+                 DB_ARGS(account_id, principal_arn, root_arn));
 
     if (!res)
         return NULL;

@@ -29,15 +29,14 @@ Cluster *clusters_get(DbTx *tx, const char *account_id, const char *name, Cluste
                       GError **error)
 {
     g_autoptr(PGresult) res =
-        lock == CLUSTER_LOCK
-            ? db_query(tx, error,
-                       "SELECT " COLUMNS " FROM clusters WHERE account_id = $1"
-                       " AND cluster_name = $2 AND status = 'ACTIVE' FOR UPDATE",
-                       DB_ARGS(account_id, name))
-            : db_query(tx, error,
-                       "SELECT " COLUMNS " FROM clusters WHERE account_id = $1"
-                       " AND cluster_name = $2 AND status = 'ACTIVE'",
-                       DB_ARGS(account_id, name));
+        lock == CLUSTER_LOCK ? db_query(tx, error,
+                                        "SELECT " COLUMNS " FROM clusters WHERE account_id = $1"
+                                        " AND cluster_name = $2 AND status = 'ACTIVE' FOR UPDATE",
+                                        DB_ARGS(account_id, name))
+                             : db_query(tx, error,
+                                        "SELECT " COLUMNS " FROM clusters WHERE account_id = $1"
+                                        " AND cluster_name = $2 AND status = 'ACTIVE'",
+                                        DB_ARGS(account_id, name));
     if (!res)
         return NULL;
     if (PQntuples(res) == 0)
@@ -53,7 +52,8 @@ gboolean clusters_get_by_id(DbTx *tx, gint64 cluster_id, ClusterLock lock, char 
         lock == CLUSTER_LOCK
             ? db_query(tx, error,
                        "SELECT " COLUMNS ", account_id FROM clusters WHERE cluster_id = $1"
-                       " FOR UPDATE", DB_ARGS(id))
+                       " FOR UPDATE",
+                       DB_ARGS(id))
             : db_query(tx, error,
                        "SELECT " COLUMNS ", account_id FROM clusters WHERE cluster_id = $1",
                        DB_ARGS(id));
@@ -72,7 +72,8 @@ Cluster *clusters_create(DbTx *tx, const char *account_id, const char *name, con
                          gboolean *ret_made, GError **error)
 {
     g_autofree char *text = json_dumps(details, JSON_COMPACT);
-    g_autoptr(PGresult) res = db_query(tx, error,
+    g_autoptr(PGresult) res = db_query(
+        tx, error,
         "INSERT INTO clusters (account_id, cluster_name, details) VALUES ($1, $2, $3::jsonb)"
         " ON CONFLICT (account_id, cluster_name) DO UPDATE"
         " SET status = 'ACTIVE', details = EXCLUDED.details, created_at = now()"
@@ -103,7 +104,8 @@ gboolean clusters_deactivate(DbTx *tx, gint64 cluster_id, GError **error)
 GPtrArray *clusters_describe(DbTx *tx, const char *account_id, const char *const *names,
                              gsize count, GError **error)
 {
-    g_autoptr(PGresult) res = db_query(tx, error,
+    g_autoptr(PGresult) res = db_query(
+        tx, error,
         "SELECT " COLUMNS ","
         " (SELECT count(*) FROM container_instances i WHERE i.cluster_id = c.cluster_id"
         "   AND i.status IN ('ACTIVE', 'DRAINING')),"
@@ -137,7 +139,8 @@ GPtrArray *clusters_describe(DbTx *tx, const char *account_id, const char *const
 GPtrArray *clusters_list(DbTx *tx, const char *account_id, const char *after, gint64 limit,
                          GError **error)
 {
-    g_autoptr(PGresult) res = db_query(tx, error,
+    g_autoptr(PGresult) res = db_query(
+        tx, error,
         "SELECT cluster_name FROM clusters WHERE account_id = $1 AND status = 'ACTIVE'"
         " AND cluster_name COLLATE \"C\" > $2 ORDER BY cluster_name COLLATE \"C\" LIMIT $3",
         DB_ARGS(account_id, after ? after : "", db_int(tx, limit)));

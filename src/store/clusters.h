@@ -20,7 +20,7 @@ typedef struct {
     gint64 container_instances; /* ACTIVE and DRAINING */
     gint64 running_tasks;
     gint64 pending_tasks;
-    gint64 services;            /* ACTIVE */
+    gint64 services; /* ACTIVE */
     gint64 draining_services;
 } Cluster;
 

@@ -8,8 +8,9 @@ void container_instance_free(ContainerInstance *i)
 {
     if (!i)
         return;
-    char *texts[] = { i->name, i->ec2_instance_id, i->zone, i->status, i->status_reason,
-                      i->agent_version, i->agent_hash, i->docker_version, i->runtime_status };
+    char *texts[] = { i->name,       i->ec2_instance_id, i->zone,
+                      i->status,     i->status_reason,   i->agent_version,
+                      i->agent_hash, i->docker_version,  i->runtime_status };
     for (gsize n = 0; n < G_N_ELEMENTS(texts); n++)
         g_free(texts[n]);
     json_decref(i->attributes);
@@ -55,21 +56,26 @@ static ContainerInstance *instance_from_row(const PGresult *res, int row)
 GPtrArray *container_instances_describe(DbTx *tx, gint64 cluster_id, const char *const *names,
                                         gsize count, GError **error)
 {
-    g_autoptr(PGresult) res = db_query(tx, error,
+    g_autoptr(PGresult) res = db_query(
+        tx, error,
         "SELECT ci.ci_id, ci.container_instance_id, ci.cluster_id, ci.ec2_instance_id,"
         " ci.zone_name, ci.status, ci.status_reason, ci.cpu, ci.memory_mib, ci.ports_tcp,"
-        " ci.ports_udp, ci.attributes, ci.agent_version, ci.agent_hash, ci.docker_version, "
-        DB_US("ci.registered_at") ", " CI_CONNECTED ", ci.runtime_status, ci.version,"
-        " held.running, held.pending, held.cpu, held.memory_mib, held.tcp, held.udp"
-        " FROM container_instances ci, LATERAL (SELECT"
-        "   count(*) FILTER (WHERE last_status = 'RUNNING') AS running,"
-        "   count(*) FILTER (WHERE last_status = 'PENDING') AS pending,"
-        "   sum(t.cpu) AS cpu, sum(t.memory_mib) AS memory_mib,"
-        "   string_agg(array_to_string(t.ports_tcp || t.dynamic_tcp, ','), ',') AS tcp,"
-        "   string_agg(array_to_string(t.ports_udp || t.dynamic_udp, ','), ',') AS udp"
-        "   FROM tasks t WHERE t.ci_id = ci.ci_id AND " TASK_HOLDS ") held"
-        " WHERE ci.cluster_id = $1 AND ci.container_instance_id = ANY($2::text[])"
-        " ORDER BY ci.ci_id",
+        " ci.ports_udp, ci.attributes, ci.agent_version, ci.agent_hash, ci.docker_version, " DB_US(
+            "ci.registered_at") ", " CI_CONNECTED ", ci.runtime_status, ci.version,"
+                                " held.running, held.pending, held.cpu, held.memory_mib, held.tcp, "
+                                "held.udp"
+                                " FROM container_instances ci, LATERAL (SELECT"
+                                "   count(*) FILTER (WHERE last_status = 'RUNNING') AS running,"
+                                "   count(*) FILTER (WHERE last_status = 'PENDING') AS pending,"
+                                "   sum(t.cpu) AS cpu, sum(t.memory_mib) AS memory_mib,"
+                                "   string_agg(array_to_string(t.ports_tcp || t.dynamic_tcp, ','), "
+                                "',') AS tcp,"
+                                "   string_agg(array_to_string(t.ports_udp || t.dynamic_udp, ','), "
+                                "',') AS udp"
+                                "   FROM tasks t WHERE t.ci_id = ci.ci_id AND " TASK_HOLDS ") held"
+                                " WHERE ci.cluster_id = $1 AND ci.container_instance_id = "
+                                "ANY($2::text[])"
+                                " ORDER BY ci.ci_id",
         DB_ARGS(db_int(tx, cluster_id), db_text_array(tx, names, (gssize)count)));
 
     if (!res)
@@ -83,7 +89,8 @@ GPtrArray *container_instances_describe(DbTx *tx, gint64 cluster_id, const char 
 GPtrArray *container_instances_list(DbTx *tx, gint64 cluster_id, const char *status,
                                     const char *after, gint64 limit, GError **error)
 {
-    g_autoptr(PGresult) res = db_query(tx, error,
+    g_autoptr(PGresult) res = db_query(
+        tx, error,
         "SELECT container_instance_id FROM container_instances WHERE cluster_id = $1"
         " AND CASE WHEN $2::text IS NULL THEN status IN ('ACTIVE', 'DRAINING') ELSE status = $2 END"
         " AND container_instance_id > $3 ORDER BY container_instance_id LIMIT $4",
@@ -94,12 +101,13 @@ GPtrArray *container_instances_list(DbTx *tx, gint64 cluster_id, const char *sta
 
 gboolean container_instances_set_status(DbTx *tx, gint64 ci_id, const char *status, GError **error)
 {
-    return db_exec(tx, error,
-        "WITH changed AS (UPDATE container_instances SET status = $2, version = version + 1"
-        "  WHERE ci_id = $1 AND status <> $2 RETURNING cluster_id)"
-        " SELECT pg_notify('berth_wake', 'cluster:' || cluster_id) FROM changed",
-        DB_ARGS(db_int(tx, ci_id), status), NULL) &&
-        services_wake_for_instance(tx, ci_id, error);
+    return db_exec(
+               tx, error,
+               "WITH changed AS (UPDATE container_instances SET status = $2, version = version + 1"
+               "  WHERE ci_id = $1 AND status <> $2 RETURNING cluster_id)"
+               " SELECT pg_notify('berth_wake', 'cluster:' || cluster_id) FROM changed",
+               DB_ARGS(db_int(tx, ci_id), status), NULL) &&
+           services_wake_for_instance(tx, ci_id, error);
 }
 
 gboolean container_instances_set_attributes(DbTx *tx, gint64 ci_id, const json_t *attributes,
@@ -108,11 +116,11 @@ gboolean container_instances_set_attributes(DbTx *tx, gint64 ci_id, const json_t
     g_autofree char *text = json_dumps(attributes, JSON_COMPACT);
 
     return db_exec(tx, error,
-        "WITH changed AS (UPDATE container_instances SET attributes = $2::jsonb,"
-        "  version = version + 1 WHERE ci_id = $1 RETURNING cluster_id)"
-        " SELECT pg_notify('berth_wake', 'cluster:' || cluster_id) FROM changed",
-        DB_ARGS(db_int(tx, ci_id), text), NULL) &&
-        services_wake_for_instance(tx, ci_id, error);
+                   "WITH changed AS (UPDATE container_instances SET attributes = $2::jsonb,"
+                   "  version = version + 1 WHERE ci_id = $1 RETURNING cluster_id)"
+                   " SELECT pg_notify('berth_wake', 'cluster:' || cluster_id) FROM changed",
+                   DB_ARGS(db_int(tx, ci_id), text), NULL) &&
+           services_wake_for_instance(tx, ci_id, error);
 }
 
 gboolean container_instances_end(DbTx *tx, gint64 ci_id, const char *status_reason,
@@ -121,34 +129,56 @@ gboolean container_instances_end(DbTx *tx, gint64 ci_id, const char *status_reas
     const char *id = db_int(tx, ci_id);
 
     return services_wake_for_instance(tx, ci_id, error) &&
-        db_exec(tx, error,
-        "WITH ended AS (UPDATE container_instances SET status = 'INACTIVE', status_reason = $2,"
-        "  version = version + 1 WHERE ci_id = $1 AND status <> 'INACTIVE' RETURNING cluster_id)"
-        " SELECT pg_notify('berth_wake', 'cluster:' || cluster_id) FROM ended",
-        DB_ARGS(id, status_reason), NULL) &&
-        db_exec(tx, error,
-        "WITH stopped AS (UPDATE tasks SET desired_status = 'STOPPED', last_status = 'STOPPED',"
-        "   stop_code = coalesce(stop_code, $2), stopped_reason = coalesce(stopped_reason, $3),"
-        "   stopping_at = coalesce(stopping_at, now()), stopped_at = now(), version = version + 1"
-        "   WHERE (ci_id = $1 OR pinned_ci_id = $1) AND last_status <> 'STOPPED'"
-        "   RETURNING task_key)"
-        " UPDATE containers SET last_status = 'STOPPED' FROM stopped"
-        " WHERE containers.task_key = stopped.task_key",
-        DB_ARGS(id, stop_code, stopped_reason), NULL) &&
-        db_wake(tx, "channel", id, error);
+           db_exec(tx, error,
+                   "WITH ended AS (UPDATE container_instances SET status = 'INACTIVE', "
+                   "status_reason = $2,"
+                   "  version = version + 1 WHERE ci_id = $1 AND status <> 'INACTIVE' RETURNING "
+                   "cluster_id)"
+                   " SELECT pg_notify('berth_wake', 'cluster:' || cluster_id) FROM ended",
+                   DB_ARGS(id, status_reason), NULL) &&
+           db_exec(tx, error,
+                   "WITH stopped AS (UPDATE tasks SET desired_status = 'STOPPED', last_status = "
+                   "'STOPPED',"
+                   "   stop_code = coalesce(stop_code, $2), stopped_reason = "
+                   "coalesce(stopped_reason, $3),"
+                   "   stopping_at = coalesce(stopping_at, now()), stopped_at = now(), version = "
+                   "version + 1"
+                   "   WHERE (ci_id = $1 OR pinned_ci_id = $1) AND last_status <> 'STOPPED'"
+                   "   RETURNING task_key)"
+                   " UPDATE containers SET last_status = 'STOPPED' FROM stopped"
+                   " WHERE containers.task_key = stopped.task_key",
+                   DB_ARGS(id, stop_code, stopped_reason), NULL) &&
+           db_wake(tx, "channel", id, error);
 }
 
 gboolean agent_facts(DbTx *tx, gint64 ci_id, AgentFacts *f, gboolean *ret_found, GError **error)
 {
-    g_autoptr(PGresult) res = db_query(tx, error,
-        "SELECT ci.cluster_id, ci.container_instance_id, ci.status, ci.ec2_instance_id, "
-        CI_CONNECTED ", coalesce(i.terminated_at IS NOT NULL OR i.fault IS NOT NULL"
-        "  OR i.desired = 'terminated', false), "
-        DB_US("greatest(coalesce(ci.disconnected_at, ci.registered_at), (SELECT min(started_at)"
-              " FROM daemons WHERE role <> 'reconcile'))") ", " DB_US("ci.lost_at") ","
-        " (SELECT count(*) FROM tasks t WHERE t.ci_id = ci.ci_id AND t.last_status <> 'STOPPED')"
-        " FROM container_instances ci LEFT JOIN instances i ON i.instance_id = ci.ec2_instance_id"
-        " WHERE ci.ci_id = $1 FOR UPDATE OF ci",
+    g_autoptr(PGresult) res = db_query(
+        tx, error,
+        "SELECT ci.cluster_id, ci.container_instance_id, ci.status, "
+        "ci.ec2_instance_id, " CI_CONNECTED
+        ", coalesce(i.terminated_at IS NOT NULL OR i.fault IS NOT NULL"
+        "  OR i.desired = 'terminated', false), " DB_US(
+            "greatest(coalesce(ci.disconnected_at, ci.registered_at), (SELECT min(started_at)"
+            " FROM daemons WHERE role <> 'reconcile'))") ", " DB_US("ci.lost_at") ","
+                                                                                  " (SELECT "
+                                                                                  "count(*) FROM "
+                                                                                  "tasks t WHERE "
+                                                                                  "t.ci_id = "
+                                                                                  "ci.ci_id AND "
+                                                                                  "t.last_status "
+                                                                                  "<> 'STOPPED')"
+                                                                                  " FROM "
+                                                                                  "container_"
+                                                                                  "instances ci "
+                                                                                  "LEFT JOIN "
+                                                                                  "instances i ON "
+                                                                                  "i.instance_id = "
+                                                                                  "ci.ec2_instance_"
+                                                                                  "id"
+                                                                                  " WHERE ci.ci_id "
+                                                                                  "= $1 FOR UPDATE "
+                                                                                  "OF ci",
         DB_ARGS(db_int(tx, ci_id)));
 
     if (!res)
@@ -172,7 +202,8 @@ gboolean agent_facts(DbTx *tx, gint64 ci_id, AgentFacts *f, gboolean *ret_found,
 gboolean agent_lose(DbTx *tx, gint64 ci_id, const char *name, GError **error)
 {
     g_autofree char *reason = g_strdup_printf("The agent of container instance %s was lost.", name);
-    g_autoptr(PGresult) res = db_query(tx, error,
+    g_autoptr(PGresult) res = db_query(
+        tx, error,
         "WITH lost AS (UPDATE container_instances SET lost_at = now(), version = version + 1"
         "  WHERE ci_id = $1 RETURNING ci_id)"
         " SELECT string_agg(task_key::text, ',') FROM tasks, lost WHERE tasks.ci_id = lost.ci_id"
@@ -188,7 +219,8 @@ gboolean agent_lose(DbTx *tx, gint64 ci_id, const char *name, GError **error)
 
 gboolean agent_found(DbTx *tx, gint64 ci_id, GError **error)
 {
-    return db_exec(tx, error,
+    return db_exec(
+        tx, error,
         "UPDATE container_instances SET lost_at = NULL, version = version + 1 WHERE ci_id = $1",
         DB_ARGS(db_int(tx, ci_id)), NULL);
 }

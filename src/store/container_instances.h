@@ -2,8 +2,8 @@
  * store/container_instances.h - rows of table "container_instances"
  *
  * What agents report and what callers want is written by handlers/; status and lost_at, when a host
- * is gone or an agent silent, by reconcile/. Memory is MiB, CPU units, times UTC microseconds, 0: never.
- * Errors: TX_CONFLICT, UNAVAILABLE, INTERNAL.
+ * is gone or an agent silent, by reconcile/. Memory is MiB, CPU units, times UTC microseconds, 0:
+ * never. Errors: TX_CONFLICT, UNAVAILABLE, INTERNAL.
  */
 #pragma once
 
@@ -57,8 +57,8 @@ typedef struct {
     char status[16];
     char ec2_instance_id[32];
     gboolean connected;
-    gboolean host_gone;   /* its EC2 instance is terminated, or on the way there */
-    gint64 silent_us;     /* since when no agent was heard by a living daemon */
+    gboolean host_gone; /* its EC2 instance is terminated, or on the way there */
+    gint64 silent_us;   /* since when no agent was heard by a living daemon */
     gint64 lost_us;
     gint64 live_tasks;
 } AgentFacts;
@@ -66,6 +66,7 @@ typedef struct {
 /* Locks the row; *ret_found is FALSE when there is none. */
 gboolean agent_facts(DbTx *tx, gint64 ci_id, AgentFacts *ret_facts, gboolean *ret_found,
                      GError **error);
-/* Gives the agent up: its service tasks are asked to stop and count for nothing until it is back. */
+/* Gives the agent up: its service tasks are asked to stop and count for nothing until it is back.
+ */
 gboolean agent_lose(DbTx *tx, gint64 ci_id, const char *name, GError **error);
 gboolean agent_found(DbTx *tx, gint64 ci_id, GError **error);

@@ -37,19 +37,27 @@ static Deployment *deployment_from_row(const PGresult *res, int row)
 
 GPtrArray *deployments_of(DbTx *tx, const gint64 *service_ids, gsize count, GError **error)
 {
-    g_autoptr(PGresult) res = db_query(tx, error,
-        "SELECT p.deployment_id, p.service_id, p.status, p.task_definition_id, d.family,"
-        " d.revision, p.desired_count, p.failed_tasks, p.rollout_state, p.rollout_reason, "
-        DB_US("p.created_at") ", " DB_US("p.updated_at") ", t.pending, t.running"
-        " FROM deployments p JOIN task_definitions d USING (task_definition_id),"
-        " LATERAL (SELECT count(*) FILTER (WHERE last_status IN ('PROVISIONING', 'PENDING'))"
-        "    AS pending, count(*) FILTER (WHERE last_status = 'RUNNING') AS running"
-        "   FROM tasks LEFT JOIN container_instances ci USING (ci_id)"
-        "   WHERE tasks.deployment_id = p.deployment_id AND last_status <> 'STOPPED'"
-        "   AND desired_status = 'RUNNING' AND ci.lost_at IS NULL) t"
-        " WHERE p.service_id = ANY($1::bigint[]) AND p.status <> 'INACTIVE'"
-        " ORDER BY p.service_id, p.status = 'PRIMARY' DESC, p.created_at DESC",
-        DB_ARGS(db_int_array(tx, service_ids, count)));
+    g_autoptr(PGresult) res =
+        db_query(
+            tx, error,
+            "SELECT p.deployment_id, p.service_id, p.status, p.task_definition_id, d.family,"
+            " d.revision, p.desired_count, p.failed_tasks, p.rollout_state, "
+            "p.rollout_reason, " DB_US("p.created_at") ", " DB_US(
+                "p.updated_at") ", t.pending, t.running"
+                                " FROM deployments p JOIN task_definitions d USING "
+                                "(task_definition_id),"
+                                " LATERAL (SELECT count(*) FILTER (WHERE last_status IN "
+                                "('PROVISIONING', 'PENDING'))"
+                                "    AS pending, count(*) FILTER (WHERE last_status = 'RUNNING') "
+                                "AS running"
+                                "   FROM tasks LEFT JOIN container_instances ci USING (ci_id)"
+                                "   WHERE tasks.deployment_id = p.deployment_id AND last_status <> "
+                                "'STOPPED'"
+                                "   AND desired_status = 'RUNNING' AND ci.lost_at IS NULL) t"
+                                " WHERE p.service_id = ANY($1::bigint[]) AND p.status <> 'INACTIVE'"
+                                " ORDER BY p.service_id, p.status = 'PRIMARY' DESC, p.created_at "
+                                "DESC",
+            DB_ARGS(db_int_array(tx, service_ids, count)));
 
     if (!res)
         return NULL;
@@ -66,14 +74,16 @@ char *deployments_begin(DbTx *tx, gint64 service_id, gint64 task_definition_id,
     g_autofree char *text =
         reason ? g_strdup(reason) : g_strdup_printf("ECS deployment %s in progress.", id);
 
-    if (!db_exec(tx, error, "UPDATE deployments SET status = 'ACTIVE', updated_at = now()"
+    if (!db_exec(tx, error,
+                 "UPDATE deployments SET status = 'ACTIVE', updated_at = now()"
                  " WHERE service_id = $1 AND status = 'PRIMARY'",
                  DB_ARGS(db_int(tx, service_id)), NULL) ||
         !db_exec(tx, error,
                  "INSERT INTO deployments (deployment_id, service_id, status, task_definition_id,"
                  " desired_count, rollout_reason) VALUES ($1, $2, 'PRIMARY', $3, $4, $5)",
                  DB_ARGS(id, db_int(tx, service_id), db_int(tx, task_definition_id),
-                         db_int(tx, desired_count), text), NULL))
+                         db_int(tx, desired_count), text),
+                 NULL))
         return NULL;
     return g_steal_pointer(&id);
 }
@@ -81,7 +91,8 @@ char *deployments_begin(DbTx *tx, gint64 service_id, gint64 task_definition_id,
 gboolean deployments_last_completed(DbTx *tx, gint64 service_id, const char *but,
                                     gint64 *ret_task_definition_id, char **ret_id, GError **error)
 {
-    g_autoptr(PGresult) res = db_query(tx, error,
+    g_autoptr(PGresult) res = db_query(
+        tx, error,
         "SELECT task_definition_id, deployment_id FROM deployments WHERE service_id = $1"
         " AND rollout_state = 'COMPLETED' AND deployment_id <> $2 ORDER BY created_at DESC LIMIT 1",
         DB_ARGS(db_int(tx, service_id), but));
@@ -100,7 +111,8 @@ gboolean deployments_last_completed(DbTx *tx, gint64 service_id, const char *but
 gboolean deployments_set(DbTx *tx, const char *id, gint64 desired_count, gint64 failed_tasks,
                          const char *rollout_state, const char *reason, GError **error)
 {
-    return db_exec(tx, error,
+    return db_exec(
+        tx, error,
         "UPDATE deployments SET desired_count = $2, failed_tasks = $3, rollout_state = $4,"
         " rollout_reason = $5, updated_at = now() WHERE deployment_id = $1 AND (desired_count,"
         " failed_tasks, rollout_state, rollout_reason) IS DISTINCT FROM ($2::integer, $3::integer,"
@@ -111,7 +123,8 @@ gboolean deployments_set(DbTx *tx, const char *id, gint64 desired_count, gint64 
 
 gboolean deployments_retire(DbTx *tx, gint64 service_id, gboolean all, GError **error)
 {
-    return db_exec(tx, error,
+    return db_exec(
+        tx, error,
         "UPDATE deployments p SET desired_count = held.wanted, updated_at = now(),"
         " status = CASE WHEN held.live = 0 THEN 'INACTIVE' ELSE p.status END"
         " FROM (SELECT o.deployment_id, count(t.task_key) AS live,"
@@ -136,12 +149,15 @@ void service_event_free(ServiceEvent *event)
 GPtrArray *service_events_of(DbTx *tx, const gint64 *service_ids, gsize count, gint64 limit,
                              GError **error)
 {
-    g_autoptr(PGresult) res = db_query(tx, error,
-        "SELECT e.service_id, e.event_id, " DB_US("e.created_at") ", e.message"
-        " FROM unnest($1::bigint[]) AS s (id), LATERAL (SELECT * FROM service_events"
-        "  WHERE service_id = s.id ORDER BY serial DESC LIMIT $2) e"
-        " ORDER BY e.service_id, e.serial DESC",
-        DB_ARGS(db_int_array(tx, service_ids, count), db_int(tx, limit)));
+    g_autoptr(PGresult) res =
+        db_query(tx, error,
+                 "SELECT e.service_id, e.event_id, " DB_US(
+                     "e.created_at") ", e.message"
+                                     " FROM unnest($1::bigint[]) AS s (id), LATERAL (SELECT * FROM "
+                                     "service_events"
+                                     "  WHERE service_id = s.id ORDER BY serial DESC LIMIT $2) e"
+                                     " ORDER BY e.service_id, e.serial DESC",
+                 DB_ARGS(db_int_array(tx, service_ids, count), db_int(tx, limit)));
 
     if (!res)
         return NULL;
@@ -157,8 +173,8 @@ GPtrArray *service_events_of(DbTx *tx, const gint64 *service_ids, gsize count, g
     return list;
 }
 
-gboolean service_events_add(DbTx *tx, gint64 service_id, const char *service_name,
-                            const char *text, GError **error)
+gboolean service_events_add(DbTx *tx, gint64 service_id, const char *service_name, const char *text,
+                            GError **error)
 {
     const char *id = db_int(tx, service_id);
     g_autofree char *message = g_strdup_printf("(service %s) %s", service_name, text);

@@ -13,7 +13,8 @@ void ecs_object_free(EcsObject *object)
 gboolean ecs_lookup(DbTx *tx, const char *account_id, const char *kind, const char *cluster_name,
                     const char *name, EcsObject **ret_object, GError **error)
 {
-    g_autoptr(PGresult) res = db_query(tx, error,
+    g_autoptr(PGresult) res = db_query(
+        tx, error,
         "SELECT kind, c.cluster_name, c.cluster_id, name, row_id FROM ("
         "  SELECT 'task' AS kind, 1 AS rank, cluster_id, task_id AS name, task_key AS row_id"
         "   FROM tasks WHERE task_id = $2"
@@ -45,11 +46,12 @@ gboolean ecs_lookup(DbTx *tx, const char *account_id, const char *kind, const ch
 gboolean ecs_first_waiting(DbTx *tx, gint64 cluster_id, gint64 service_id, gint64 *ret_task_key,
                            gint64 *ret_count, GError **error)
 {
-    g_autoptr(PGresult) res = db_query(tx, error,
-        "SELECT coalesce(min(task_key), 0), count(*) FROM tasks WHERE cluster_id = $1"
-        " AND ($2::bigint = 0 OR service_id = $2) AND last_status = 'PROVISIONING'"
-        " AND desired_status = 'RUNNING'",
-        DB_ARGS(db_int(tx, cluster_id), db_int(tx, service_id)));
+    g_autoptr(PGresult) res =
+        db_query(tx, error,
+                 "SELECT coalesce(min(task_key), 0), count(*) FROM tasks WHERE cluster_id = $1"
+                 " AND ($2::bigint = 0 OR service_id = $2) AND last_status = 'PROVISIONING'"
+                 " AND desired_status = 'RUNNING'",
+                 DB_ARGS(db_int(tx, cluster_id), db_int(tx, service_id)));
 
     if (!res)
         return FALSE;

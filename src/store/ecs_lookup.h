@@ -21,6 +21,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(EcsObject, ecs_object_free)
 /* kind and cluster_name may be NULL: any. *ret_object is NULL when there is none. */
 gboolean ecs_lookup(DbTx *tx, const char *account_id, const char *kind, const char *cluster_name,
                     const char *name, EcsObject **ret_object, GError **error);
-/* The first task that waits for a place: of a service, or of a cluster (the other is 0). 0: none. */
+/* The first task that waits for a place: of a service, or of a cluster (the other is 0). 0: none.
+ */
 gboolean ecs_first_waiting(DbTx *tx, gint64 cluster_id, gint64 service_id, gint64 *ret_task_key,
                            gint64 *ret_count, GError **error);

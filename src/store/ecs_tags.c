@@ -9,11 +9,11 @@ gboolean ecs_tags_put(DbTx *tx, const char *account_id, const char *type, const 
     if (json_array_size(tags) == 0)
         return TRUE;
     return db_exec(tx, error,
-        "INSERT INTO tags (account_id, resource_id, resource_type, key, value)"
-        " SELECT $1, arn, $2, tag->>'key', coalesce(tag->>'value', '')"
-        " FROM unnest($3::text[]) arn, jsonb_array_elements($4::jsonb) tag"
-        " ON CONFLICT (resource_id, key) DO UPDATE SET value = EXCLUDED.value",
-        DB_ARGS(account_id, type, db_text_array(tx, arns, (gssize)count), text), NULL);
+                   "INSERT INTO tags (account_id, resource_id, resource_type, key, value)"
+                   " SELECT $1, arn, $2, tag->>'key', coalesce(tag->>'value', '')"
+                   " FROM unnest($3::text[]) arn, jsonb_array_elements($4::jsonb) tag"
+                   " ON CONFLICT (resource_id, key) DO UPDATE SET value = EXCLUDED.value",
+                   DB_ARGS(account_id, type, db_text_array(tx, arns, (gssize)count), text), NULL);
 }
 
 gboolean ecs_tags_remove(DbTx *tx, const char *account_id, const char *arn, const json_t *keys,
@@ -22,9 +22,9 @@ gboolean ecs_tags_remove(DbTx *tx, const char *account_id, const char *arn, cons
     g_autofree char *text = json_dumps(keys, JSON_COMPACT);
 
     return db_exec(tx, error,
-        "DELETE FROM tags WHERE account_id = $1 AND resource_id = $2"
-        " AND key IN (SELECT jsonb_array_elements_text($3::jsonb))",
-        DB_ARGS(account_id, arn, text), NULL);
+                   "DELETE FROM tags WHERE account_id = $1 AND resource_id = $2"
+                   " AND key IN (SELECT jsonb_array_elements_text($3::jsonb))",
+                   DB_ARGS(account_id, arn, text), NULL);
 }
 
 gboolean ecs_tags_clear(DbTx *tx, const char *account_id, const char *arn, GError **error)
@@ -36,10 +36,11 @@ gboolean ecs_tags_clear(DbTx *tx, const char *account_id, const char *arn, GErro
 json_t *ecs_tags_of(DbTx *tx, const char *account_id, const char *const *arns, gsize count,
                     GError **error)
 {
-    g_autoptr(PGresult) res = db_query(tx, error,
-        "SELECT resource_id, key, value FROM tags WHERE account_id = $1"
-        " AND resource_id = ANY($2::text[]) ORDER BY resource_id, key",
-        DB_ARGS(account_id, db_text_array(tx, arns, (gssize)count)));
+    g_autoptr(PGresult) res =
+        db_query(tx, error,
+                 "SELECT resource_id, key, value FROM tags WHERE account_id = $1"
+                 " AND resource_id = ANY($2::text[]) ORDER BY resource_id, key",
+                 DB_ARGS(account_id, db_text_array(tx, arns, (gssize)count)));
 
     if (!res)
         return NULL;
@@ -60,7 +61,8 @@ json_t *ecs_tags_of(DbTx *tx, const char *account_id, const char *const *arns, g
 gboolean ecs_tags_copy(DbTx *tx, const char *account_id, const char *from, const char *type,
                        const char *const *arns, gsize count, GError **error)
 {
-    return db_exec(tx, error,
+    return db_exec(
+        tx, error,
         "INSERT INTO tags (account_id, resource_id, resource_type, key, value)"
         " SELECT $1, arn, $3, key, value FROM tags, unnest($4::text[]) arn"
         " WHERE account_id = $1 AND resource_id = $2 ON CONFLICT (resource_id, key) DO NOTHING",

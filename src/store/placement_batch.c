@@ -2,10 +2,13 @@
 #include "store/ecs_rows.h"
 
 #define BATCH_COLUMNS                                                                              \
-    "w.service_id, s.service_name, s.stuck_reason, " DB_US("s.stuck_at") ", w.task_group, w.cpu,"   \
-    " w.memory_mib, w.ports_tcp, w.ports_udp, d.definition->'requiresAttributes',"                 \
-    " d.definition->'placementConstraints', s.placement_constraints, s.placement_strategy,"        \
-    " w.pinned_ci_id, w.keys, w.ids"
+    "w.service_id, s.service_name, s.stuck_reason, " DB_US(                                        \
+        "s.stuck_at") ", w.task_group, w.cpu,"                                                     \
+                      " w.memory_mib, w.ports_tcp, w.ports_udp, "                                  \
+                      "d.definition->'requiresAttributes',"                                        \
+                      " d.definition->'placementConstraints', s.placement_constraints, "           \
+                      "s.placement_strategy,"                                                      \
+                      " w.pinned_ci_id, w.keys, w.ids"
 #define BATCH_JOINS                                                                                \
     " w JOIN task_definitions d USING (task_definition_id)"                                        \
     " LEFT JOIN services s ON s.service_id = w.service_id"
@@ -59,7 +62,8 @@ static WaitingBatch *batch_from_row(const PGresult *res, int row)
 
 GPtrArray *tasks_waiting(DbTx *tx, gint64 cluster_id, GError **error)
 {
-    g_autoptr(PGresult) res = db_query(tx, error,
+    g_autoptr(PGresult) res = db_query(
+        tx, error,
         "SELECT " BATCH_COLUMNS " FROM (SELECT " BATCH_GROUP ", " BATCH_LISTS " FROM tasks"
         "   WHERE cluster_id = $1 AND last_status = 'PROVISIONING' AND desired_status = 'RUNNING'"
         "   GROUP BY " BATCH_GROUP ")" BATCH_JOINS
@@ -76,10 +80,11 @@ GPtrArray *tasks_waiting(DbTx *tx, gint64 cluster_id, GError **error)
 
 gboolean task_as_waiting(DbTx *tx, gint64 task_key, WaitingBatch **ret_batch, GError **error)
 {
-    g_autoptr(PGresult) res = db_query(tx, error,
-        "SELECT " BATCH_COLUMNS " FROM (SELECT " BATCH_GROUP ", " BATCH_LISTS " FROM tasks"
-        "   WHERE task_key = $1 GROUP BY " BATCH_GROUP ")" BATCH_JOINS,
-        DB_ARGS(db_int(tx, task_key)));
+    g_autoptr(PGresult) res =
+        db_query(tx, error,
+                 "SELECT " BATCH_COLUMNS " FROM (SELECT " BATCH_GROUP ", " BATCH_LISTS " FROM tasks"
+                 "   WHERE task_key = $1 GROUP BY " BATCH_GROUP ")" BATCH_JOINS,
+                 DB_ARGS(db_int(tx, task_key)));
 
     *ret_batch = NULL;
     if (!res)
@@ -91,22 +96,24 @@ gboolean task_as_waiting(DbTx *tx, gint64 task_key, WaitingBatch **ret_batch, GE
 
 gboolean tasks_place(DbTx *tx, const GArray *keys, const GArray *ci_ids, GError **error)
 {
-    return keys->len == 0 || db_exec(tx, error,
-        "WITH placed AS (UPDATE tasks t SET ci_id = n.ci, last_status = 'PENDING',"
-        "   placed_at = now(), version = t.version + 1"
-        "   FROM unnest($1::bigint[], $2::bigint[]) AS n (key, ci) WHERE t.task_key = n.key"
-        "   AND t.last_status = 'PROVISIONING' AND t.desired_status = 'RUNNING'"
-        "   RETURNING t.ci_id),"
-        " woken AS (SELECT DISTINCT ci_id FROM placed)"
-        " SELECT pg_notify('berth_wake', 'channel:' || ci_id) FROM woken",
-        DB_ARGS(ints_param(tx, keys), ints_param(tx, ci_ids)), NULL);
+    return keys->len == 0 ||
+           db_exec(
+               tx, error,
+               "WITH placed AS (UPDATE tasks t SET ci_id = n.ci, last_status = 'PENDING',"
+               "   placed_at = now(), version = t.version + 1"
+               "   FROM unnest($1::bigint[], $2::bigint[]) AS n (key, ci) WHERE t.task_key = n.key"
+               "   AND t.last_status = 'PROVISIONING' AND t.desired_status = 'RUNNING'"
+               "   RETURNING t.ci_id),"
+               " woken AS (SELECT DISTINCT ci_id FROM placed)"
+               " SELECT pg_notify('berth_wake', 'channel:' || ci_id) FROM woken",
+               DB_ARGS(ints_param(tx, keys), ints_param(tx, ci_ids)), NULL);
 }
 
 gboolean services_set_stuck(DbTx *tx, gint64 service_id, const char *reason, GError **error)
 {
     return db_exec(tx, error,
-        "UPDATE services SET stuck_reason = $2, stuck_at = now() WHERE service_id = $1",
-        DB_ARGS(db_int(tx, service_id), reason), NULL);
+                   "UPDATE services SET stuck_reason = $2, stuck_at = now() WHERE service_id = $1",
+                   DB_ARGS(db_int(tx, service_id), reason), NULL);
 }
 
 void waiting_request(const WaitingBatch *b, PlacementRequest *ret_request)

@@ -26,8 +26,8 @@ void waiting_batch_free(WaitingBatch *batch);
 
 /* Daemons first, then in the order in which they came; a GPtrArray of WaitingBatch. */
 GPtrArray *tasks_waiting(DbTx *tx, gint64 cluster_id, GError **error);
-/* The same for one task, placed or not, or a service's next one: what "berth why" explains. NULL without
- * error when there is none. */
+/* The same for one task, placed or not, or a service's next one: what "berth why" explains. NULL
+ * without error when there is none. */
 gboolean task_as_waiting(DbTx *tx, gint64 task_key, WaitingBatch **ret_batch, GError **error);
 /* Gives tasks that still wait to container instances: keys and ci_ids run in parallel. Wakes their
  * channels. */

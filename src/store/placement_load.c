@@ -23,11 +23,12 @@ static void read_instance(PlacementCluster *cluster, const PGresult *res, int ro
 static gboolean load_groups(DbTx *tx, PlacementCluster *cluster, gint64 cluster_id,
                             const char *groups, GError **error)
 {
-    g_autoptr(PGresult) res = db_query(tx, error,
-        "SELECT t.task_group, t.ci_id, count(*) FROM tasks t WHERE t.cluster_id = $1"
-        " AND " TASK_HOLDS " AND t.desired_status = 'RUNNING'"
-        " AND ($2::text[] IS NULL OR t.task_group = ANY($2)) GROUP BY 1, 2",
-        DB_ARGS(db_int(tx, cluster_id), groups));
+    g_autoptr(PGresult) res =
+        db_query(tx, error,
+                 "SELECT t.task_group, t.ci_id, count(*) FROM tasks t WHERE t.cluster_id = $1"
+                 " AND " TASK_HOLDS " AND t.desired_status = 'RUNNING'"
+                 " AND ($2::text[] IS NULL OR t.task_group = ANY($2)) GROUP BY 1, 2",
+                 DB_ARGS(db_int(tx, cluster_id), groups));
 
     if (!res)
         return FALSE;
@@ -40,21 +41,31 @@ static gboolean load_groups(DbTx *tx, PlacementCluster *cluster, gint64 cluster_
 PlacementCluster *placement_load(DbTx *tx, gint64 cluster_id, const char *const *groups,
                                  gsize group_count, guint64 seed, GError **error)
 {
-    g_autoptr(PGresult) res = db_query(tx, error,
+    g_autoptr(PGresult) res = db_query(
+        tx, error,
         "SELECT ci.ci_id, ci.container_instance_id, ci.attributes::text, ci.ec2_instance_id,"
-        " ci.agent_version, " DB_US("ci.registered_at") ", ci.status = 'ACTIVE'"
-        " AND ci.lost_at IS NULL, " CI_CONNECTED ", ci.cpu, ci.memory_mib, held.cpu,"
-        " held.memory_mib, held.running,"
-        " array_to_string(ci.ports_tcp, ',') || ',' || coalesce(held.tcp, ''),"
-        " array_to_string(ci.ports_udp, ',') || ',' || coalesce(held.udp, '')"
-        " FROM container_instances ci LEFT JOIN (SELECT t.ci_id, sum(t.cpu) AS cpu,"
-        "   sum(t.memory_mib) AS memory_mib,"
-        "   count(*) FILTER (WHERE t.last_status = 'RUNNING') AS running,"
-        "   string_agg(nullif(array_to_string(t.ports_tcp || t.dynamic_tcp, ','), ''), ',') AS tcp,"
-        "   string_agg(nullif(array_to_string(t.ports_udp || t.dynamic_udp, ','), ''), ',') AS udp"
-        "   FROM tasks t WHERE t.cluster_id = $1 AND " TASK_HOLDS " GROUP BY t.ci_id) held"
-        " USING (ci_id) WHERE ci.cluster_id = $1 AND ci.status IN ('ACTIVE', 'DRAINING')"
-        " ORDER BY ci.ci_id",
+        " ci.agent_version, " DB_US(
+            "ci.registered_at") ", ci.status = 'ACTIVE'"
+                                " AND ci.lost_at IS NULL, " CI_CONNECTED
+                                ", ci.cpu, ci.memory_mib, held.cpu,"
+                                " held.memory_mib, held.running,"
+                                " array_to_string(ci.ports_tcp, ',') || ',' || coalesce(held.tcp, "
+                                "''),"
+                                " array_to_string(ci.ports_udp, ',') || ',' || coalesce(held.udp, "
+                                "'')"
+                                " FROM container_instances ci LEFT JOIN (SELECT t.ci_id, "
+                                "sum(t.cpu) AS cpu,"
+                                "   sum(t.memory_mib) AS memory_mib,"
+                                "   count(*) FILTER (WHERE t.last_status = 'RUNNING') AS running,"
+                                "   string_agg(nullif(array_to_string(t.ports_tcp || "
+                                "t.dynamic_tcp, ','), ''), ',') AS tcp,"
+                                "   string_agg(nullif(array_to_string(t.ports_udp || "
+                                "t.dynamic_udp, ','), ''), ',') AS udp"
+                                "   FROM tasks t WHERE t.cluster_id = $1 AND " TASK_HOLDS
+                                " GROUP BY t.ci_id) held"
+                                " USING (ci_id) WHERE ci.cluster_id = $1 AND ci.status IN "
+                                "('ACTIVE', 'DRAINING')"
+                                " ORDER BY ci.ci_id",
         DB_ARGS(db_int(tx, cluster_id)));
 
     if (!res)

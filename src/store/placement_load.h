@@ -1,8 +1,8 @@
 /*
  * store/placement_load.h - a cluster as placement sees it, read in two statements
  *
- * Free room is derived from the tasks that hold it: those placed and not STOPPED. Errors: TX_CONFLICT,
- * UNAVAILABLE, INTERNAL.
+ * Free room is derived from the tasks that hold it: those placed and not STOPPED. Errors:
+ * TX_CONFLICT, UNAVAILABLE, INTERNAL.
  */
 #pragma once
 

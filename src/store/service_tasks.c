@@ -44,15 +44,18 @@ static void read_task(ServiceTasks *tasks, int row, const char *primary)
 
 ServiceTasks *service_tasks_load(DbTx *tx, gint64 service_id, const char *primary, GError **error)
 {
-    PGresult *res = db_query(tx, error,
+    PGresult *res = db_query(
+        tx, error,
         "SELECT t.task_key, t.task_id, t.deployment_id, coalesce(t.ci_id, t.pinned_ci_id),"
         " ci.zone_name, t.last_status, t.health_status = 'HEALTHY' OR NOT " CHECKS_HEALTH ","
         " t.health_status = 'UNHEALTHY', t.desired_status = 'STOPPED',"
         " coalesce(ci.lost_at IS NOT NULL OR ci.status = 'INACTIVE', false),"
-        " coalesce(ci.status = 'DRAINING', false), " DB_US("t.created_at") ", t.ever_running"
-        " FROM tasks t JOIN task_definitions d USING (task_definition_id)"
-        " LEFT JOIN container_instances ci ON ci.ci_id = t.ci_id"
-        " WHERE t.service_id = $1 AND t.last_status <> 'STOPPED' ORDER BY t.task_key",
+        " coalesce(ci.status = 'DRAINING', false), " DB_US(
+            "t.created_at") ", t.ever_running"
+                            " FROM tasks t JOIN task_definitions d USING (task_definition_id)"
+                            " LEFT JOIN container_instances ci ON ci.ci_id = t.ci_id"
+                            " WHERE t.service_id = $1 AND t.last_status <> 'STOPPED' ORDER BY "
+                            "t.task_key",
         DB_ARGS(db_int(tx, service_id)));
 
     if (!res)
@@ -70,14 +73,15 @@ ServiceTasks *service_tasks_load(DbTx *tx, gint64 service_id, const char *primar
 gboolean service_tasks_count_ended(DbTx *tx, gint64 service_id, const char *primary,
                                    gint64 *ret_failures, GError **error)
 {
-    g_autoptr(PGresult) res = db_query(tx, error,
-        "WITH ended AS (UPDATE tasks SET counted = true WHERE service_id = $1"
-        "   AND last_status = 'STOPPED' AND NOT counted"
-        "   RETURNING deployment_id, ever_running, stop_code)"
-        " SELECT count(*) FROM ended WHERE deployment_id = $2 AND NOT ever_running"
-        " AND coalesce(stop_code, '') NOT IN"
-        "  ('UserInitiated', 'ServiceSchedulerInitiated', 'TerminationNotice')",
-        DB_ARGS(db_int(tx, service_id), primary));
+    g_autoptr(PGresult) res =
+        db_query(tx, error,
+                 "WITH ended AS (UPDATE tasks SET counted = true WHERE service_id = $1"
+                 "   AND last_status = 'STOPPED' AND NOT counted"
+                 "   RETURNING deployment_id, ever_running, stop_code)"
+                 " SELECT count(*) FROM ended WHERE deployment_id = $2 AND NOT ever_running"
+                 " AND coalesce(stop_code, '') NOT IN"
+                 "  ('UserInitiated', 'ServiceSchedulerInitiated', 'TerminationNotice')",
+                 DB_ARGS(db_int(tx, service_id), primary));
 
     if (!res)
         return FALSE;
@@ -87,8 +91,8 @@ gboolean service_tasks_count_ended(DbTx *tx, gint64 service_id, const char *prim
 
 gboolean deployment_ever_ran(DbTx *tx, const char *deployment_id, gboolean *ret_ran, GError **error)
 {
-    g_autoptr(PGresult) res = db_query(tx, error,
-        "SELECT EXISTS (SELECT 1 FROM tasks WHERE deployment_id = $1 AND ever_running)",
+    g_autoptr(PGresult) res = db_query(
+        tx, error, "SELECT EXISTS (SELECT 1 FROM tasks WHERE deployment_id = $1 AND ever_running)",
         DB_ARGS(deployment_id));
 
     if (!res)
@@ -99,7 +103,8 @@ gboolean deployment_ever_ran(DbTx *tx, const char *deployment_id, gboolean *ret_
 
 GHashTable *draining_with_others(DbTx *tx, gint64 cluster_id, GError **error)
 {
-    g_autoptr(PGresult) res = db_query(tx, error,
+    g_autoptr(PGresult) res = db_query(
+        tx, error,
         "SELECT DISTINCT t.ci_id FROM tasks t JOIN container_instances ci ON ci.ci_id = t.ci_id"
         " LEFT JOIN services s ON s.service_id = t.service_id WHERE t.cluster_id = $1"
         " AND ci.status = 'DRAINING' AND t.last_status <> 'STOPPED'"
@@ -121,14 +126,16 @@ static const char *optional_time(DbTx *tx, gint64 us)
 
 gboolean services_set_seen(DbTx *tx, const EcsService *s, GError **error)
 {
-    return db_exec(tx, error,
+    return db_exec(
+        tx, error,
         "UPDATE services SET failed_starts = $2, next_start_at = $3, steady_at = $4, stuck_at = $5,"
         " stuck_reason = $6 WHERE service_id = $1 AND (failed_starts, next_start_at, steady_at,"
         " stuck_at, stuck_reason) IS DISTINCT FROM ($2::integer, $3::timestamptz,"
         " $4::timestamptz, $5::timestamptz, $6::text)",
         DB_ARGS(db_int(tx, s->id), db_int(tx, s->failed_starts),
                 optional_time(tx, s->next_start_us), optional_time(tx, s->steady_us),
-                optional_time(tx, s->stuck_us), s->stuck_reason), NULL);
+                optional_time(tx, s->stuck_us), s->stuck_reason),
+        NULL);
 }
 
 gboolean services_end(DbTx *tx, gint64 service_id, GError **error)

@@ -10,10 +10,10 @@
 
 /* The tasks of a service that are not STOPPED: keys, ids and facts run in parallel. */
 typedef struct {
-    PGresult *rows; /* owns the texts */
-    GArray *keys;   /* of gint64 */
-    GPtrArray *ids; /* of char *, borrowed */
-    GArray *tasks;  /* of PlanTask */
+    PGresult *rows;       /* owns the texts */
+    GArray *keys;         /* of gint64 */
+    GPtrArray *ids;       /* of char *, borrowed */
+    GArray *tasks;        /* of PlanTask */
     gboolean primary_ran; /* one of PRIMARY has been RUNNING */
 } ServiceTasks;
 
@@ -21,7 +21,8 @@ ServiceTasks *service_tasks_load(DbTx *tx, gint64 service_id, const char *primar
 void service_tasks_free(ServiceTasks *tasks);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ServiceTasks, service_tasks_free)
 
-/* Takes ended tasks into account once: how many of PRIMARY ended without having run, by no one's will. */
+/* Takes ended tasks into account once: how many of PRIMARY ended without having run, by no one's
+ * will. */
 gboolean service_tasks_count_ended(DbTx *tx, gint64 service_id, const char *primary,
                                    gint64 *ret_failures, GError **error);
 /* Whether any task of the deployment, ended or not, has been RUNNING. */

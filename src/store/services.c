@@ -4,17 +4,17 @@
 #define COLUMNS                                                                                    \
     "s.service_id, s.account_id, s.cluster_id, c.cluster_name, s.service_name, s.status,"          \
     " s.desired_count, s.scheduling_strategy, s.launch_type, s.minimum_healthy_percent,"           \
-    " s.maximum_percent, s.placement_constraints, s.placement_strategy, s.details, s.created_by, " \
-    DB_US("s.created_at") ", s.failed_starts, " DB_US("s.next_start_at") ", "                      \
-    DB_US("s.steady_at") ", " DB_US("s.stuck_at") ", s.stuck_reason"
+    " s.maximum_percent, s.placement_constraints, s.placement_strategy, s.details, "               \
+    "s.created_by, " DB_US("s.created_at") ", s.failed_starts, " DB_US(                            \
+        "s.next_start_at") ", " DB_US("s.steady_at") ", " DB_US("s.stuck_at") ", s.stuck_reason"
 #define FROM "services s JOIN clusters c USING (cluster_id)"
 
 void service_free(EcsService *s)
 {
     if (!s)
         return;
-    char *texts[] = { s->account_id, s->cluster_name, s->name, s->status, s->scheduling_strategy,
-                      s->launch_type, s->created_by, s->stuck_reason };
+    char *texts[] = { s->account_id,          s->cluster_name, s->name,       s->status,
+                      s->scheduling_strategy, s->launch_type,  s->created_by, s->stuck_reason };
     for (gsize i = 0; i < G_N_ELEMENTS(texts); i++)
         g_free(texts[i]);
     json_decref(s->constraints);
@@ -60,11 +60,13 @@ gboolean services_find(DbTx *tx, gint64 cluster_id, const char *name, ServiceLoc
             ? db_query(tx, error,
                        "SELECT " COLUMNS " FROM " FROM " WHERE s.cluster_id = $1"
                        " AND s.service_name = $2 ORDER BY s.status = 'INACTIVE', s.service_id DESC"
-                       " LIMIT 1 FOR UPDATE OF s", args)
+                       " LIMIT 1 FOR UPDATE OF s",
+                       args)
             : db_query(tx, error,
                        "SELECT " COLUMNS " FROM " FROM " WHERE s.cluster_id = $1"
                        " AND s.service_name = $2 ORDER BY s.status = 'INACTIVE', s.service_id DESC"
-                       " LIMIT 1", args);
+                       " LIMIT 1",
+                       args);
 
     *ret_service = NULL;
     if (!res)
@@ -74,15 +76,16 @@ gboolean services_find(DbTx *tx, gint64 cluster_id, const char *name, ServiceLoc
     return TRUE;
 }
 
-gboolean services_get_by_id(DbTx *tx, gint64 service_id, ServiceLock lock,
-                            EcsService **ret_service, GError **error)
+gboolean services_get_by_id(DbTx *tx, gint64 service_id, ServiceLock lock, EcsService **ret_service,
+                            GError **error)
 {
     const char *const *args = DB_ARGS(db_int(tx, service_id));
     g_autoptr(PGresult) res =
         lock == SERVICE_LOCK
             ? db_query(tx, error,
                        "SELECT " COLUMNS " FROM " FROM " WHERE s.service_id = $1"
-                       " FOR UPDATE OF s", args)
+                       " FOR UPDATE OF s",
+                       args)
             : db_query(tx, error, "SELECT " COLUMNS " FROM " FROM " WHERE s.service_id = $1", args);
 
     *ret_service = NULL;
@@ -96,7 +99,8 @@ gboolean services_get_by_id(DbTx *tx, gint64 service_id, ServiceLock lock,
 GPtrArray *services_describe(DbTx *tx, gint64 cluster_id, const char *const *names, gsize count,
                              GError **error)
 {
-    g_autoptr(PGresult) res = db_query(tx, error,
+    g_autoptr(PGresult) res = db_query(
+        tx, error,
         "SELECT DISTINCT ON (s.service_name) " COLUMNS " FROM " FROM " WHERE s.cluster_id = $1"
         " AND s.service_name = ANY($2::text[])"
         " ORDER BY s.service_name, s.status = 'INACTIVE', s.service_id DESC",
@@ -114,7 +118,8 @@ GPtrArray *services_list(DbTx *tx, gint64 cluster_id, const char *launch_type,
                          const char *scheduling_strategy, const char *after, gint64 limit,
                          GError **error)
 {
-    g_autoptr(PGresult) res = db_query(tx, error,
+    g_autoptr(PGresult) res = db_query(
+        tx, error,
         "SELECT service_name FROM services WHERE cluster_id = $1 AND status = 'ACTIVE'"
         " AND ($2::text IS NULL OR launch_type = $2)"
         " AND ($3::text IS NULL OR scheduling_strategy = $3) AND service_name COLLATE \"C\" > $4"
@@ -135,7 +140,8 @@ gboolean services_add(DbTx *tx, EcsService *s, GError **error)
     g_autofree char *constraints = json_dumps(s->constraints, JSON_COMPACT);
     g_autofree char *strategy = json_dumps(s->strategy, JSON_COMPACT);
     g_autofree char *details = json_dumps(s->details, JSON_COMPACT);
-    g_autoptr(PGresult) res = db_query(tx, error,
+    g_autoptr(PGresult) res = db_query(
+        tx, error,
         "INSERT INTO services (account_id, cluster_id, service_name, desired_count,"
         " scheduling_strategy, launch_type, minimum_healthy_percent, maximum_percent,"
         " placement_constraints, placement_strategy, details, created_by)"
@@ -157,20 +163,23 @@ gboolean services_update(DbTx *tx, const EcsService *s, GError **error)
     g_autofree char *strategy = json_dumps(s->strategy, JSON_COMPACT);
     g_autofree char *details = json_dumps(s->details, JSON_COMPACT);
 
-    return db_exec(tx, error,
-        "UPDATE services SET status = $2, desired_count = $3, minimum_healthy_percent = $4,"
-        " maximum_percent = $5, placement_constraints = $6::jsonb,"
-        " placement_strategy = $7::jsonb, details = $8::jsonb, generation = generation + 1,"
-        " failed_starts = 0, next_start_at = NULL WHERE service_id = $1",
-        DB_ARGS(db_int(tx, s->id), s->status, db_int(tx, s->desired_count),
-                db_int(tx, s->minimum_percent), db_int(tx, s->maximum_percent), constraints,
-                strategy, details), NULL) &&
-        services_wake(tx, s->id, error);
+    return db_exec(
+               tx, error,
+               "UPDATE services SET status = $2, desired_count = $3, minimum_healthy_percent = $4,"
+               " maximum_percent = $5, placement_constraints = $6::jsonb,"
+               " placement_strategy = $7::jsonb, details = $8::jsonb, generation = generation + 1,"
+               " failed_starts = 0, next_start_at = NULL WHERE service_id = $1",
+               DB_ARGS(db_int(tx, s->id), s->status, db_int(tx, s->desired_count),
+                       db_int(tx, s->minimum_percent), db_int(tx, s->maximum_percent), constraints,
+                       strategy, details),
+               NULL) &&
+           services_wake(tx, s->id, error);
 }
 
 gboolean services_wake_for_instance(DbTx *tx, gint64 ci_id, GError **error)
 {
-    return db_exec(tx, error,
+    return db_exec(
+        tx, error,
         "SELECT pg_notify('berth_wake', 'service:' || service_id) FROM ("
         "  SELECT DISTINCT service_id FROM tasks WHERE ci_id = $1 AND last_status <> 'STOPPED'"
         "   AND service_id IS NOT NULL"
@@ -181,7 +190,8 @@ gboolean services_wake_for_instance(DbTx *tx, gint64 ci_id, GError **error)
 
 gboolean services_hold_tasks(DbTx *tx, gint64 service_id, gboolean *ret_holds, GError **error)
 {
-    g_autoptr(PGresult) res = db_query(tx, error,
+    g_autoptr(PGresult) res = db_query(
+        tx, error,
         "SELECT EXISTS (SELECT 1 FROM tasks WHERE service_id = $1 AND last_status <> 'STOPPED')",
         DB_ARGS(db_int(tx, service_id)));
 

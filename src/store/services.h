@@ -34,8 +34,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(EcsService, service_free)
 
 typedef enum { SERVICE_READ, SERVICE_LOCK } ServiceLock;
 
-/* The service of this name that is not INACTIVE, or the last INACTIVE one; *ret_service is NULL when
- * there is none. */
+/* The service of this name that is not INACTIVE, or the last INACTIVE one; *ret_service is NULL
+ * when there is none. */
 gboolean services_find(DbTx *tx, gint64 cluster_id, const char *name, ServiceLock lock,
                        EcsService **ret_service, GError **error);
 gboolean services_get_by_id(DbTx *tx, gint64 service_id, ServiceLock lock, EcsService **ret_service,
@@ -54,7 +54,8 @@ gboolean services_update(DbTx *tx, const EcsService *service, GError **error);
 /* Whether tasks of it are not STOPPED yet. */
 gboolean services_hold_tasks(DbTx *tx, gint64 service_id, gboolean *ret_holds, GError **error);
 gboolean services_wake(DbTx *tx, gint64 service_id, GError **error);
-/* Wakes every service that may have tasks on the container instance: those that have, and daemons. */
+/* Wakes every service that may have tasks on the container instance: those that have, and daemons.
+ */
 gboolean services_wake_for_instance(DbTx *tx, gint64 ci_id, GError **error);
 
 typedef struct {
@@ -84,8 +85,8 @@ gboolean deployments_last_completed(DbTx *tx, gint64 service_id, const char *but
 /* Writes what the scheduler sees of PRIMARY. */
 gboolean deployments_set(DbTx *tx, const char *id, gint64 desired_count, gint64 failed_tasks,
                          const char *rollout_state, const char *reason, GError **error);
-/* Ends ACTIVE deployments that hold no task, tells the others how many tasks they have left, and ends
- * PRIMARY too when all is set. */
+/* Ends ACTIVE deployments that hold no task, tells the others how many tasks they have left, and
+ * ends PRIMARY too when all is set. */
 gboolean deployments_retire(DbTx *tx, gint64 service_id, gboolean all, GError **error);
 
 typedef struct {
@@ -100,5 +101,5 @@ void service_event_free(ServiceEvent *event);
 GPtrArray *service_events_of(DbTx *tx, const gint64 *service_ids, gsize count, gint64 limit,
                              GError **error);
 /* Adds "(service NAME) TEXT" and drops events beyond the newest 100. */
-gboolean service_events_add(DbTx *tx, gint64 service_id, const char *service_name,
-                            const char *text, GError **error);
+gboolean service_events_add(DbTx *tx, gint64 service_id, const char *service_name, const char *text,
+                            GError **error);

@@ -3,8 +3,8 @@
 #include "store/ecs_rows.h"
 
 #define COLUMNS                                                                                    \
-    "task_definition_id, family, revision, status, definition, registered_by, "                    \
-    DB_US("registered_at") ", " DB_US("deregistered_at")
+    "task_definition_id, family, revision, status, definition, registered_by, " DB_US(             \
+        "registered_at") ", " DB_US("deregistered_at")
 
 void task_definition_free(TaskDefinition *definition)
 {
@@ -38,7 +38,8 @@ TaskDefinition *task_definitions_add(DbTx *tx, const char *account_id, const cha
 {
     g_autoptr(TaskHold) hold = task_definition_hold(definition, NULL);
     g_autofree char *text = json_dumps(definition, JSON_COMPACT);
-    g_autoptr(PGresult) res = db_query(tx, error,
+    g_autoptr(PGresult) res = db_query(
+        tx, error,
         "WITH next AS (INSERT INTO task_definition_families (account_id, family, last_revision)"
         "   VALUES ($1, $2, 1) ON CONFLICT (account_id, family)"
         "   DO UPDATE SET last_revision = task_definition_families.last_revision + 1"
@@ -76,7 +77,8 @@ gboolean task_definitions_find(DbTx *tx, const char *account_id, const char *fam
 
 GHashTable *task_definitions_by_id(DbTx *tx, const gint64 *ids, gsize count, GError **error)
 {
-    g_autoptr(PGresult) res = db_query(tx, error,
+    g_autoptr(PGresult) res = db_query(
+        tx, error,
         "SELECT " COLUMNS " FROM task_definitions WHERE task_definition_id = ANY($1::bigint[])",
         DB_ARGS(db_int_array(tx, ids, count)));
 
@@ -93,7 +95,8 @@ GHashTable *task_definitions_by_id(DbTx *tx, const gint64 *ids, gsize count, GEr
 
 gboolean task_definitions_deregister(DbTx *tx, TaskDefinition *definition, GError **error)
 {
-    g_autoptr(PGresult) res = db_query(tx, error,
+    g_autoptr(PGresult) res = db_query(
+        tx, error,
         "UPDATE task_definitions SET status = 'INACTIVE', deregistered_at = now()"
         " WHERE task_definition_id = $1 AND status = 'ACTIVE' RETURNING " DB_US("deregistered_at"),
         DB_ARGS(db_int(tx, definition->id)));
@@ -125,13 +128,15 @@ GArray *task_definitions_list(DbTx *tx, const char *account_id, const char *fami
                               " AND ($2::text IS NULL OR family = $2) AND status = $3"
                               " AND ($4::text IS NULL"
                               "  OR (family COLLATE \"C\", revision) < ($4, $5::integer))"
-                              " ORDER BY family COLLATE \"C\" DESC, revision DESC LIMIT $6", args)
+                              " ORDER BY family COLLATE \"C\" DESC, revision DESC LIMIT $6",
+                              args)
                    : db_query(tx, error,
                               "SELECT family, revision FROM task_definitions WHERE account_id = $1"
                               " AND ($2::text IS NULL OR family = $2) AND status = $3"
                               " AND ($4::text IS NULL"
                               "  OR (family COLLATE \"C\", revision) > ($4, $5::integer))"
-                              " ORDER BY family COLLATE \"C\", revision LIMIT $6", args);
+                              " ORDER BY family COLLATE \"C\", revision LIMIT $6",
+                              args);
 
     if (!res)
         return NULL;
@@ -148,7 +153,8 @@ GPtrArray *task_definitions_families(DbTx *tx, const char *account_id, const cha
                                      const char *status, const char *after, gint64 limit,
                                      GError **error)
 {
-    g_autoptr(PGresult) res = db_query(tx, error,
+    g_autoptr(PGresult) res = db_query(
+        tx, error,
         "SELECT f.family FROM task_definition_families f WHERE account_id = $1"
         " AND ($2::text IS NULL OR starts_with(family, $2)) AND family COLLATE \"C\" > $4"
         " AND EXISTS (SELECT 1 FROM task_definitions d WHERE d.account_id = f.account_id"

@@ -38,8 +38,8 @@ typedef struct {
     char *family;
     gint64 revision;
 } TaskDefinitionName;
-/* Names after (after_family, after_revision) in the order asked for, at most limit. family NULL: all.
- * A GArray of TaskDefinitionName, freed with its texts by g_array_unref. */
+/* Names after (after_family, after_revision) in the order asked for, at most limit. family NULL:
+ * all. A GArray of TaskDefinitionName, freed with its texts by g_array_unref. */
 GArray *task_definitions_list(DbTx *tx, const char *account_id, const char *family,
                               const char *status, gboolean descending, const char *after_family,
                               gint64 after_revision, gint64 limit, GError **error);

@@ -22,9 +22,12 @@ void task_free(Task *task)
 {
     if (!task)
         return;
-    char *texts[] = { task->id, task->container_instance_id, task->zone, task->family, task->group,
-                      task->started_by, task->launch_type, task->desired_status, task->last_status,
-                      task->health_status, task->stop_code, task->stopped_reason,
+    char *texts[] = { task->id,           task->container_instance_id,
+                      task->zone,         task->family,
+                      task->group,        task->started_by,
+                      task->launch_type,  task->desired_status,
+                      task->last_status,  task->health_status,
+                      task->stop_code,    task->stopped_reason,
                       task->service_name, task->deployment_id };
     for (gsize i = 0; i < G_N_ELEMENTS(texts); i++)
         g_free(texts[i]);
@@ -46,32 +49,38 @@ gboolean tasks_add(DbTx *tx, const TaskSeed *seed, const char *const *ids, const
     g_autofree char *overrides = json_dumps(seed->overrides, JSON_COMPACT);
     g_autofree char *containers = json_dumps(seed->containers, JSON_COMPACT);
 
-    return count == 0 || db_exec(tx, error,
-        "WITH added AS (INSERT INTO tasks (task_id, ci_id, pinned_ci_id, last_status, placed_at,"
-        "   account_id, cluster_id, service_id, deployment_id, task_definition_id, task_group,"
-        "   started_by, overrides, cpu, memory_mib, ports_tcp, ports_udp)"
-        "  SELECT id, nullif(ci, 0), nullif(pin, 0),"
-        "   CASE WHEN ci = 0 THEN 'PROVISIONING' ELSE 'PENDING' END,"
-        "   CASE WHEN ci = 0 THEN NULL ELSE now() END, $4, $5, $6, $7, $8, $9, $10, $11::jsonb,"
-        "   $12, $13, $14::integer[], $15::integer[]"
-        "  FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS new (id, ci, pin)"
-        "  RETURNING task_key, ci_id),"
-        " parts AS (INSERT INTO containers (task_key, name, position, image, cpu, memory_mib,"
-        "   memory_reservation_mib)"
-        "  SELECT task_key, part->>'name', place, part->>'image', (part->>'cpu')::integer,"
-        "   (part->>'memory_mib')::integer, (part->>'memory_reservation_mib')::integer"
-        "  FROM added, jsonb_array_elements($16::jsonb) WITH ORDINALITY AS p (part, place)),"
-        " woken AS (SELECT DISTINCT ci_id FROM added WHERE ci_id IS NOT NULL)"
-        " SELECT pg_notify('berth_wake', 'channel:' || ci_id) FROM woken",
-        DB_ARGS(db_text_array(tx, ids, (gssize)count),
-                db_int_array(tx, ci_ids ? ci_ids : nowhere, count),
-                db_int_array(tx, pinned ? pinned : nowhere, count), seed->account_id,
-                db_int(tx, seed->cluster_id), optional_id(tx, seed->service_id),
-                seed->deployment_id, db_int(tx, seed->task_definition_id), seed->group,
-                seed->started_by, overrides, db_int(tx, seed->hold->cpu),
-                db_int(tx, seed->hold->memory_mib), ints_param(tx, seed->hold->ports_tcp),
-                ints_param(tx, seed->hold->ports_udp), containers),
-        NULL);
+    return count == 0 ||
+           db_exec(
+               tx, error,
+               "WITH added AS (INSERT INTO tasks (task_id, ci_id, pinned_ci_id, last_status, "
+               "placed_at,"
+               "   account_id, cluster_id, service_id, deployment_id, task_definition_id, "
+               "task_group,"
+               "   started_by, overrides, cpu, memory_mib, ports_tcp, ports_udp)"
+               "  SELECT id, nullif(ci, 0), nullif(pin, 0),"
+               "   CASE WHEN ci = 0 THEN 'PROVISIONING' ELSE 'PENDING' END,"
+               "   CASE WHEN ci = 0 THEN NULL ELSE now() END, $4, $5, $6, $7, $8, $9, $10, "
+               "$11::jsonb,"
+               "   $12, $13, $14::integer[], $15::integer[]"
+               "  FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS new (id, ci, pin)"
+               "  RETURNING task_key, ci_id),"
+               " parts AS (INSERT INTO containers (task_key, name, position, image, cpu, "
+               "memory_mib,"
+               "   memory_reservation_mib)"
+               "  SELECT task_key, part->>'name', place, part->>'image', (part->>'cpu')::integer,"
+               "   (part->>'memory_mib')::integer, (part->>'memory_reservation_mib')::integer"
+               "  FROM added, jsonb_array_elements($16::jsonb) WITH ORDINALITY AS p (part, place)),"
+               " woken AS (SELECT DISTINCT ci_id FROM added WHERE ci_id IS NOT NULL)"
+               " SELECT pg_notify('berth_wake', 'channel:' || ci_id) FROM woken",
+               DB_ARGS(db_text_array(tx, ids, (gssize)count),
+                       db_int_array(tx, ci_ids ? ci_ids : nowhere, count),
+                       db_int_array(tx, pinned ? pinned : nowhere, count), seed->account_id,
+                       db_int(tx, seed->cluster_id), optional_id(tx, seed->service_id),
+                       seed->deployment_id, db_int(tx, seed->task_definition_id), seed->group,
+                       seed->started_by, overrides, db_int(tx, seed->hold->cpu),
+                       db_int(tx, seed->hold->memory_mib), ints_param(tx, seed->hold->ports_tcp),
+                       ints_param(tx, seed->hold->ports_udp), containers),
+               NULL);
 }
 
 static void read_names(Task *task, const PGresult *res, int row)
@@ -143,7 +152,8 @@ static gboolean read_containers(DbTx *tx, GHashTable *by_key, GError **error)
     g_hash_table_iter_init(&iter, by_key);
     while (g_hash_table_iter_next(&iter, &key, NULL))
         keys[count++] = *(gint64 *)key;
-    g_autoptr(PGresult) res = db_query(tx, error,
+    g_autoptr(PGresult) res = db_query(
+        tx, error,
         "SELECT task_key, name, container_uuid, image, cpu, memory_mib, memory_reservation_mib,"
         " last_status, runtime_id, image_digest, exit_code, reason, health_status,"
         " network_bindings FROM containers WHERE task_key = ANY($1::bigint[])"
@@ -162,20 +172,32 @@ static gboolean read_containers(DbTx *tx, GHashTable *by_key, GError **error)
 GPtrArray *tasks_describe(DbTx *tx, gint64 cluster_id, const char *const *ids, gsize count,
                           GError **error)
 {
-    g_autoptr(PGresult) res = db_query(tx, error,
-        "SELECT t.task_key, t.task_id, t.ci_id, ci.container_instance_id, ci.zone_name, "
-        CI_CONNECTED ", " DB_US("ci.connected_at") ", d.family, d.revision,"
-        " jsonb_build_object('cpu', d.definition->'cpu', 'memory', d.definition->'memory'),"
-        " t.task_group, t.started_by, t.launch_type, t.overrides, t.desired_status, t.last_status,"
-        " t.health_status, t.stop_code, t.stopped_reason, " DB_US("t.created_at") ", "
-        DB_US("t.pull_started_at") ", " DB_US("t.pull_stopped_at") ", " DB_US("t.started_at") ", "
-        DB_US("t.stopping_at") ", " DB_US("t.execution_stopped_at") ", " DB_US("t.stopped_at")
-        ", t.version, s.service_name, t.deployment_id"
-        " FROM tasks t JOIN task_definitions d USING (task_definition_id)"
-        " LEFT JOIN container_instances ci ON ci.ci_id = t.ci_id"
-        " LEFT JOIN services s ON s.service_id = t.service_id"
-        " WHERE t.cluster_id = $1 AND t.task_id = ANY($2::text[]) ORDER BY t.task_key",
-        DB_ARGS(db_int(tx, cluster_id), db_text_array(tx, ids, (gssize)count)));
+    g_autoptr(PGresult) res =
+        db_query(
+            tx, error,
+            "SELECT t.task_key, t.task_id, t.ci_id, ci.container_instance_id, "
+            "ci.zone_name, " CI_CONNECTED ", " DB_US(
+                "ci.connected_at") ", d.family, d.revision,"
+                                   " jsonb_build_object('cpu', d.definition->'cpu', 'memory', "
+                                   "d.definition->'memory'),"
+                                   " t.task_group, t.started_by, t.launch_type, t.overrides, "
+                                   "t.desired_status, t.last_status,"
+                                   " t.health_status, t.stop_code, t.stopped_reason, " DB_US("t."
+                                                                                             "creat"
+                                                                                             "ed_"
+                                                                                             "at") ", " DB_US("t.pull_started_at") ", " DB_US("t.pull_stopped_at") ", " DB_US(
+                                       "t.started_at") ", " DB_US("t.stopping_at") ", " DB_US("t."
+                                                                                              "exec"
+                                                                                              "utio"
+                                                                                              "n_"
+                                                                                              "stop"
+                                                                                              "ped_"
+                                                                                              "at") ", " DB_US("t.stopped_at") ", t.version, s.service_name, t.deployment_id"
+                                                                                                                               " FROM tasks t JOIN task_definitions d USING (task_definition_id)"
+                                                                                                                               " LEFT JOIN container_instances ci ON ci.ci_id = t.ci_id"
+                                                                                                                               " LEFT JOIN services s ON s.service_id = t.service_id"
+                                                                                                                               " WHERE t.cluster_id = $1 AND t.task_id = ANY($2::text[]) ORDER BY t.task_key",
+            DB_ARGS(db_int(tx, cluster_id), db_text_array(tx, ids, (gssize)count)));
     g_autoptr(GHashTable) by_key = g_hash_table_new(g_int64_hash, g_int64_equal);
 
     if (!res)
@@ -199,7 +221,8 @@ static void task_name_clear(gpointer name)
 
 GArray *tasks_list(DbTx *tx, gint64 cluster_id, const TaskFilter *f, GError **error)
 {
-    g_autoptr(PGresult) res = db_query(tx, error,
+    g_autoptr(PGresult) res = db_query(
+        tx, error,
         "SELECT t.task_key, t.task_id FROM tasks t WHERE t.cluster_id = $1 AND t.task_key > $2"
         " AND ($3::text IS NULL OR t.desired_status = $3)"
         " AND ($4::text IS NULL OR t.ci_id = (SELECT ci_id FROM container_instances"
@@ -210,8 +233,8 @@ GArray *tasks_list(DbTx *tx, gint64 cluster_id, const TaskFilter *f, GError **er
         "   FROM task_definitions d WHERE d.account_id = t.account_id AND d.family = $7))"
         " AND ($8::text IS NULL OR t.launch_type = $8) ORDER BY t.task_key LIMIT $9",
         DB_ARGS(db_int(tx, cluster_id), db_int(tx, f->after_key), f->desired_status,
-                f->container_instance_id, f->started_by, f->service_name, f->family,
-                f->launch_type, db_int(tx, f->limit)));
+                f->container_instance_id, f->started_by, f->service_name, f->family, f->launch_type,
+                db_int(tx, f->limit)));
 
     if (!res)
         return NULL;
@@ -227,28 +250,32 @@ GArray *tasks_list(DbTx *tx, gint64 cluster_id, const TaskFilter *f, GError **er
 gboolean tasks_stop(DbTx *tx, const gint64 *keys, gsize count, const char *stop_code,
                     const char *reason, GError **error)
 {
-    return count == 0 || db_exec(tx, error,
-        "WITH chosen AS (SELECT t.task_key, t.last_status = 'PROVISIONING' OR EXISTS"
-        "    (SELECT 1 FROM container_instances ci WHERE ci.ci_id = t.ci_id"
-        "     AND ci.status = 'INACTIVE') AS over"
-        "   FROM tasks t WHERE t.task_key = ANY($1::bigint[]) AND t.desired_status = 'RUNNING'"
-        "   AND t.last_status <> 'STOPPED' ORDER BY t.task_key FOR UPDATE),"
-        " asked AS (UPDATE tasks t SET desired_status = 'STOPPED', stop_code = $2,"
-        "   stopped_reason = $3, stopping_at = now(), version = t.version + 1,"
-        "   last_status = CASE WHEN over THEN 'STOPPED' ELSE t.last_status END,"
-        "   stopped_at = CASE WHEN over THEN now() END"
-        "  FROM chosen WHERE t.task_key = chosen.task_key"
-        "  RETURNING t.ci_id, t.service_id, t.last_status),"
-        " woken AS (SELECT 'channel:' || ci_id AS wake FROM asked"
-        "   WHERE ci_id IS NOT NULL AND last_status <> 'STOPPED'"
-        "  UNION SELECT 'service:' || service_id FROM asked WHERE service_id IS NOT NULL)"
-        " SELECT pg_notify('berth_wake', wake) FROM woken",
-        DB_ARGS(db_int_array(tx, keys, count), stop_code, reason), NULL);
+    return count == 0 ||
+           db_exec(
+               tx, error,
+               "WITH chosen AS (SELECT t.task_key, t.last_status = 'PROVISIONING' OR EXISTS"
+               "    (SELECT 1 FROM container_instances ci WHERE ci.ci_id = t.ci_id"
+               "     AND ci.status = 'INACTIVE') AS over"
+               "   FROM tasks t WHERE t.task_key = ANY($1::bigint[]) AND t.desired_status = "
+               "'RUNNING'"
+               "   AND t.last_status <> 'STOPPED' ORDER BY t.task_key FOR UPDATE),"
+               " asked AS (UPDATE tasks t SET desired_status = 'STOPPED', stop_code = $2,"
+               "   stopped_reason = $3, stopping_at = now(), version = t.version + 1,"
+               "   last_status = CASE WHEN over THEN 'STOPPED' ELSE t.last_status END,"
+               "   stopped_at = CASE WHEN over THEN now() END"
+               "  FROM chosen WHERE t.task_key = chosen.task_key"
+               "  RETURNING t.ci_id, t.service_id, t.last_status),"
+               " woken AS (SELECT 'channel:' || ci_id AS wake FROM asked"
+               "   WHERE ci_id IS NOT NULL AND last_status <> 'STOPPED'"
+               "  UNION SELECT 'service:' || service_id FROM asked WHERE service_id IS NOT NULL)"
+               " SELECT pg_notify('berth_wake', wake) FROM woken",
+               DB_ARGS(db_int_array(tx, keys, count), stop_code, reason), NULL);
 }
 
 gboolean tasks_forget(DbTx *tx, const char *region, gint64 before_us, GError **error)
 {
-    return db_exec(tx, error,
+    return db_exec(
+        tx, error,
         "WITH old AS (DELETE FROM tasks WHERE task_key IN (SELECT task_key FROM tasks"
         "   WHERE last_status = 'STOPPED' AND stopped_at < $1 ORDER BY stopped_at LIMIT 1000)"
         "   RETURNING task_id, cluster_id, account_id)"

@@ -64,8 +64,8 @@ typedef struct {
     const json_t *containers; /* task_definition_containers */
 } TaskSeed;
 
-/* Adds tasks ids[0..count) with their containers. ci_ids says where each is placed (PENDING), pinned
- * where each must go when it is placed; either may be NULL, 0 in them means nowhere. */
+/* Adds tasks ids[0..count) with their containers. ci_ids says where each is placed (PENDING),
+ * pinned where each must go when it is placed; either may be NULL, 0 in them means nowhere. */
 gboolean tasks_add(DbTx *tx, const TaskSeed *seed, const char *const *ids, const gint64 *ci_ids,
                    const gint64 *pinned, gsize count, GError **error);
 

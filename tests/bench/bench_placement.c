@@ -1,7 +1,8 @@
 /*
  * bench_placement - tasks placed a second, on one core, in clusters of up to 10,000 instances
  *
- * One case a line: instances, tasks, strategy, milliseconds, tasks a second. Reading and writing rows is not in it.
+ * One case a line: instances, tasks, strategy, milliseconds, tasks a second. Reading and writing
+ * rows is not in it.
  */
 #include "base/clock.h"
 #include "model/placement.h"
@@ -27,9 +28,10 @@ static PlacementCluster *cluster_of(guint instances)
 
     for (guint n = 0; n < instances; n++) {
         g_autofree char *name = g_strdup_printf("%032x", n);
-        g_autofree char *attributes = g_strdup_printf(
-            "[{\"name\":\"ecs.availability-zone\",\"value\":\"home-1%c\"},"
-            "{\"name\":\"rack\",\"value\":\"r%u\"}]", 'a' + (int)(n % 3), n % 500);
+        g_autofree char *attributes =
+            g_strdup_printf("[{\"name\":\"ecs.availability-zone\",\"value\":\"home-1%c\"},"
+                            "{\"name\":\"rack\",\"value\":\"r%u\"}]",
+                            'a' + (int)(n % 3), n % 500);
         PlacementInstance *i = placement_cluster_add(cluster, (gint64)n + 1, name, attributes);
         i->active = i->connected = TRUE;
         i->cpu = i->cpu_total = 16384;
@@ -43,8 +45,9 @@ static void run(guint instances, guint tasks, guint strategy)
     g_autoptr(PlacementCluster) cluster = cluster_of(instances);
     json_auto_t *list = json_loads(strategies[strategy].strategy, 0, NULL);
     g_autofree gint *placed = g_new(gint, tasks);
-    PlacementRequest request = { .count = tasks, .cpu = 256, .memory_mib = 512,
-                                 .group = "service:a", .strategy = list };
+    PlacementRequest request = {
+        .count = tasks, .cpu = 256, .memory_mib = 512, .group = "service:a", .strategy = list
+    };
     gint64 before = clock_now_us();
     gint count = placement_run(cluster, &request, placed, NULL);
     gint64 took = MAX(clock_now_us() - before, 1);
