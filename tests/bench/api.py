@@ -72,7 +72,7 @@ INSERT INTO container_instances (container_instance_id, account_id, cluster_id, 
 
 
 def main():
-    with Berth() as berth:
+    with Berth(env={"BERTH_CHECK_ANSWERS": "0"}) as berth:
         started = []
         for _ in range(5):
             begin = time.monotonic()
