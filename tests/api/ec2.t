@@ -360,6 +360,41 @@ with Berth() as berth:
     tap.like(why["Sections"], "512 MiB free, 1024 needed", "host by host")
     tap.is_(admin.explain(Id="home-1a")["Kind"], "zone", "a zone can be asked about")
     tap.raises("ResourceNotFoundException", lambda: admin.explain(Id="x-1"), "nothing known", 404)
+    # -- another account
+    made = admin.create_account(Name="other")
+    keys = dict(access_key=made["AccessKey"]["AccessKeyId"],
+                secret_key=made["AccessKey"]["SecretAccessKey"])
+    theirs = berth.client("ec2", **keys)
+    tap.is_(theirs.describe_instances()["Reservations"], [], "another account sees no instance of ours")
+    tap.raises("InvalidInstanceID.NotFound",
+               lambda: theirs.terminate_instances(InstanceIds=[other["InstanceId"]]), "nor ends one", 400)
+    tap.raises("InvalidID", lambda: theirs.create_tags(
+        Resources=[other["InstanceId"]], Tags=[{"Key": "a", "Value": "b"}]), "nor tags one", 400)
+    tap.is_([i["ImageId"] for i in theirs.describe_images()["Images"]], [image],
+            "it sees the public image")
+    tap.raises("AuthFailure", lambda: theirs.deregister_image(ImageId=image), "which it cannot change",
+               400, "Unauthorized attempt to access restricted resource")
+    ec2.modify_image_attribute(ImageId=image, LaunchPermission={"Remove": [{"Group": "all"}]})
+    tap.raises("InvalidAMIID.NotFound", lambda: theirs.run_instances(**launch),
+               "nor launch once it is private", 400)
+    ec2.modify_image_attribute(ImageId=image, Attribute="launchPermission", OperationType="add",
+                               UserIds=[made["Account"]["AccountId"]])
+    tap.is_([i["ImageId"] for i in theirs.describe_images(ExecutableUsers=["self"])["Images"]],
+            [image], "unless it is shared with it")
+    for path in ("/etc/passwd", "../../../etc/passwd"):
+        tap.raises("InvalidParameterValue", lambda: theirs.register_image(
+            Name="stolen", ImageLocation=path), f"it cannot make an image of {path}", 400)
+    tap.ok(theirs.describe_vpcs()["Vpcs"][0]["VpcId"] != vpc["VpcId"], "its network has ids of its own")
+    tap.raises("AccessDeniedException", lambda: berth.client("berth", **keys).describe_hosts(),
+               "and hosts are not its business")
+
+    # -- hosts come and go
+    admin.create_zone(ZoneName="home-1c")
+    spare = admin.add_host(Uri="test:///spare", ZoneName="home-1c")["Host"]["HostId"]
+    admin.remove_host(HostId=spare)
+    tap.is_(admin.add_host(Uri="test:///spare", ZoneName="home-1c", SharePercent=10)["Host"]["HostId"],
+            spare, "a host that was removed can be added again")
+
     ec2.deregister_image(ImageId=image)
     tap.is_(ec2.describe_images(ImageIds=[image])["Images"], [], "a deregistered image is not shown")
     tap.raises("InvalidAMIID.Unavailable", lambda: ec2.run_instances(**launch),
