@@ -8,7 +8,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 from agent_sim import ATTRIBUTES, Agent, Refused
-from berth_test import REGION, Berth, tap
+from berth_test import BUILD, REGION, Berth, run, tap
 
 
 def refused(call, code, claim):
@@ -270,6 +270,52 @@ def test_end(berth, agent, acs):
     tap.is_(berth.sql("SELECT count(*) FROM tasks WHERE last_status <> 'STOPPED'"), [["0"]], "its tasks have ended")
 
 
+INSTANCES = """
+INSERT INTO hosts (host_id, zone_name, uri, state, vcpus, memory_mib) VALUES ('h-00000000000000001', 'home-1b', 'test:///x', 'up', 64, 65536);
+INSERT INTO images (image_id, account_id, name, architecture, ssh_user, location, state, disk_format, disk_sha256, virtual_bytes, snapshot_id)
+  VALUES ('ami-00000000000000001', '{account}', 'img', 'x86_64', 'admin', '/', 'available', 'qcow2', 'x', 1, 'snap-00000000000000001');
+INSERT INTO reservations (reservation_id, account_id) VALUES ('r-00000000000000001', '{account}');
+INSERT INTO instances (instance_id, account_id, reservation_id, launch_index, image_id, instance_type, vcpus, memory_mib, zone_name, host_id,
+    subnet_id, private_ip, mac, domain_uuid, eni_id, root_volume_id, root_volume_gib, root_device_name, instance_profile)
+  SELECT 'i-0000000000000000' || n, '{account}', 'r-00000000000000001', n, 'ami-00000000000000001', 't3.micro', 2, 1024, 'home-1b', 'h-00000000000000001',
+    'subnet-00000000000000001', '172.31.16.4'::inet + n, ('06:00:00:00:00:0' || n)::macaddr, gen_random_uuid(),
+    'eni-0000000000000000' || n, 'vol-0000000000000000' || n, 8, '/dev/sda1', 'ecsInstanceRole' FROM generate_series(1, 2) n"""
+
+
+def session_agent(berth, instance):
+    return Agent(berth, *run(os.path.join(BUILD, "tests/api/make_session"), berth.config_file, berth.account_id, instance).split())
+
+
+def test_own_instance(berth):
+    """Agents with the credentials of their instances, as bootstrap hands them out."""
+    berth.sql(INSTANCES.format(account=berth.account_id))
+    one, two = session_agent(berth, "i-00000000000000001"), session_agent(berth, "i-00000000000000002")
+    first = one.register()
+    values = {a["name"]: a.get("value") for a in first["attributes"]}
+    tap.is_((first["ec2InstanceId"], values["ecs.availability-zone"], values["ecs.instance-type"], values["ecs.ami-id"]),
+            ("i-00000000000000001", "home-1b", "t3.micro", "ami-00000000000000001"), "an agent is registered as the instance it runs on")
+    tap.is_(session_agent(berth, "i-00000000000000001").register()["containerInstanceArn"], one.arn,
+            "an agent that lost its memory gets its ARN back")
+    two.register()
+    tap.ok(one.arn != two.arn, "another instance is another container instance")
+    tap.raises("AccessDeniedException", lambda: two.register(containerInstanceArn=one.arn), "it cannot register as the first")
+    tap.raises("AccessDeniedException", lambda: two.ecs.deregister_container_instance(containerInstance=one.arn), "nor deregister it")
+    tap.raises("AccessDeniedException", lambda: two.ecs.update_container_instances_state(containerInstances=[one.arn], status="DRAINING"), "nor drain it")
+    liar = session_agent(berth, "i-00000000000000002")
+    liar.arn, liar.endpoints = one.arn, two.endpoints
+    refused(liar.acs, "AccessDeniedException", "nor open its channel")
+    place_task(berth, one, "web", "7" * 32)
+    tap.raises("InvalidParameterException", lambda: two.ecs.submit_task_state_change(cluster="default", task="7" * 32, status="STOPPED"), "nor report for its tasks")
+    tap.is_(one.ecs.submit_task_state_change(cluster="default", task="7" * 32, status="RUNNING")["acknowledgment"], "ACCEPT", "which the first may")
+    acs = one.acs()
+    tap.is_(acs.receive()[0], "HeartbeatMessage", "the first opens its own channel")
+    acs.close()
+    berth.sql("UPDATE instances SET instance_type = 't3.large' WHERE instance_id = 'i-00000000000000001'")
+    tap.raises("ClientException", one.register, "an instance does not change its type", message="was previously registered as t3.micro")
+    berth.sql("UPDATE instances SET desired = 'terminated' WHERE instance_id = 'i-00000000000000002'")
+    tap.raises("ClientException", two.register, "nor does a terminated one register")
+
+
 def raises_eof(sock, claim, seconds=10):
     try:
         while True:
@@ -294,4 +340,5 @@ with Berth() as berth:
     test_telemetry(berth, agent, acs)
     acs = test_restart(berth, agent, acs)
     test_end(berth, agent, acs)
+    test_own_instance(berth)
 tap.done()
