@@ -1,10 +1,28 @@
+#include "base/errors.h"
 #include "cli/groups.h"
 #include "cli/verbs.h"
 
+#include <string.h>
+
+/* By id, or by the name of an instance. */
+static json_t *explain(Cli *cli, const char *id, GError **error)
+{
+    g_autoptr(GError) cause = NULL;
+    json_t *answer = client_call(cli, "berth", "Explain", json_pack("{s:s}", "Id", id), &cause);
+    g_autofree char *named = NULL;
+
+    if (!answer && error_is(cause, ERROR_NOT_FOUND))
+        named = verb_instance_id(cli, id, NULL);
+    if (named && strcmp(named, id) != 0)
+        return client_call(cli, "berth", "Explain", json_pack("{s:s}", "Id", named), error);
+    if (!answer)
+        g_propagate_error(error, g_steal_pointer(&cause));
+    return answer;
+}
+
 static gboolean run_why(Cli *cli, GError **error)
 {
-    json_auto_t *answer =
-        client_call(cli, "berth", "Explain", json_pack("{s:s}", "Id", cli_arg(cli, 0)), error);
+    json_auto_t *answer = explain(cli, cli_arg(cli, 0), error);
     const json_t *section, *fact;
     size_t s, f;
 
@@ -19,7 +37,7 @@ static gboolean run_why(Cli *cli, GError **error)
     json_array_foreach(json_object_get(answer, "Sections"), s, section) {
         ui_print("\n%s%s%s", ui_bold(), verb_text(section, "Title"), ui_plain());
         json_array_foreach(json_object_get(section, "Facts"), f, fact)
-            ui_print("  %-22s %s", verb_text(fact, "Name"), verb_text(fact, "Value"));
+            ui_print("  %-28s %s", verb_text(fact, "Name"), verb_text(fact, "Value"));
     }
     return TRUE;
 }
