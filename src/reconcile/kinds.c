@@ -16,6 +16,12 @@
     " AND (seen_generation < generation OR fault IS NOT NULL OR desired = 'terminated'"            \
     " OR (seen = 'running' AND (reachable_at IS NULL OR host_keys IS NULL)))"
 
+#define BOOTSTRAPS_UNSETTLED                                                                       \
+    "SELECT b.instance_id FROM bootstraps b JOIN instances i USING (instance_id)"                  \
+    " WHERE i.seen = 'running' AND i.terminated_at IS NULL AND i.reachable_at IS NOT NULL"         \
+    " AND (b.seen_generation < b.generation"                                                       \
+    " OR (b.fault IS NULL AND b.credentials_until < now() + interval '84 hours'))"
+
 const StepKind step_kinds[] = {
     { "service", service_step,
       "SELECT service_id::text FROM services s WHERE status <> 'INACTIVE' AND (status = 'DRAINING'"
@@ -39,5 +45,6 @@ const StepKind step_kinds[] = {
     { "image", image_step, IMAGES_UNSETTLED, TRUE },
     { "base", base_step, BASES_UNSETTLED, TRUE },
     { "instance", instance_step, INSTANCES_UNSETTLED, FALSE },
+    { "bootstrap", bootstrap_step, BOOTSTRAPS_UNSETTLED, TRUE },
     { NULL, NULL, NULL, FALSE },
 };

@@ -8,3 +8,18 @@ gboolean container_instances_wake(DbTx *tx, const char *ec2_instance_id, GError 
                    " AND status <> 'INACTIVE'",
                    DB_ARGS(ec2_instance_id), NULL);
 }
+
+gboolean container_instances_registered(DbTx *tx, const char *ec2_instance_id,
+                                        gboolean *ret_registered, GError **error)
+{
+    g_autoptr(PGresult) res =
+        db_query(tx, error,
+                 "SELECT EXISTS (SELECT FROM container_instances WHERE ec2_instance_id = $1"
+                 " AND status <> 'INACTIVE')",
+                 DB_ARGS(ec2_instance_id));
+
+    if (!res)
+        return FALSE;
+    *ret_registered = db_truth(res, 0, 0);
+    return TRUE;
+}

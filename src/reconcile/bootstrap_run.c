@@ -1,0 +1,294 @@
+#include "base/clock.h"
+#include "base/errors.h"
+#include "base/fault.h"
+#include "drivers/ssh.h"
+#include "model/default_network.h"
+#include "reconcile/bootstrap.h"
+#include "reconcile/instance_scripts.h"
+#include "reconcile/management_key.h"
+#include "store/sessions.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define CONNECT_MS   30000
+#define SCRIPT_MS    60000
+#define UPLOAD_MS    600000
+#define REGISTRY     5000
+#define AGENT_SOURCE "/usr/share/berth/berth-agent.tar" /* on this machine and on the instance */
+
+typedef struct {
+    World *world;
+    const Bootstrap *b;
+    const Instance *i;
+    SshSession *ssh;
+    GHashTable *facts; /* of the probe */
+    char *advertise;
+    gboolean fresh;    /* something was placed that the agent must be started anew for */
+} Run;
+
+static void run_clear(Run *run)
+{
+    ssh_close(run->ssh);
+    g_clear_pointer(&run->facts, g_hash_table_unref);
+    g_free(run->advertise);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Run, run_clear)
+
+static gboolean reached_stage(Run *run, const char *stage, GError **error)
+{
+    g_autoptr(DbTx) tx = db_begin(run->world->region, DB_MODE_READ, error);
+
+    return tx && bootstraps_record_stage(tx, run->b->instance_id, stage, 0, NULL, error);
+}
+
+/* ---- what it brings */
+
+char *bootstrap_advertise(const Config *config, GError **error)
+{
+    if (*config->advertise)
+        return g_strdup(config->advertise);
+    g_autoptr(DefaultNetwork) net =
+        default_network_new("000000000000", config->region, config->network_cidr, error);
+    return net ? default_network_gateway(net) : NULL;
+}
+
+char *bootstrap_settings(const Config *config, const char *advertise, const char *cluster,
+                         const char *instance_id)
+{
+    return g_strdup_printf("BERTH_ENDPOINT=https://%s:%u\nBERTH_REGION=%s\nBERTH_CLUSTER=%s\n"
+                           "BERTH_CA=/etc/berth/ca.pem\nBERTH_INSTANCE_ID=%s\n",
+                           advertise, config->listen_port, config->region, cluster, instance_id);
+}
+
+/* ---- acts */
+
+static gboolean connect_to(Run *run, GError **error)
+{
+    char *key = management_key_private(run->world, error);
+
+    if (!key)
+        return FALSE;
+    SshTarget target = {
+        .address = run->i->private_ip,
+        .port = 22,
+        .user = run->i->ssh_user,
+        .host_keys = run->i->host_keys,
+        .private_key = key,
+        .timeout_ms = CONNECT_MS,
+    };
+    run->ssh = ssh_open(&target, error);
+    management_key_wipe(key);
+    return run->ssh != NULL;
+}
+
+static gboolean script_ok(const Run *run, const char *what, const SshResult *result, GError **error)
+{
+    if (result->status == 0)
+        return TRUE;
+    g_autofree char *cause = g_strstrip(g_strndup(result->errors, 400));
+    return fail(error, SSH, "cannot %s on instance \"%s\": status %d: %s", what, run->i->id,
+                result->status, cause);
+}
+
+static gboolean probe(Run *run, GError **error)
+{
+    g_auto(SshResult) result = { 0 };
+
+    if (!ssh_script(run->ssh, script_probe, NULL, 0, SCRIPT_MS, &result, error) ||
+        !script_ok(run, "look around", &result, error))
+        return FALSE;
+    g_auto(GStrv) lines = g_strsplit(result.output, "\n", -1);
+    run->facts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    for (char **line = lines; *line; line++) {
+        char *equals = strchr(*line, '=');
+        if (equals)
+            g_hash_table_insert(run->facts, g_strndup(*line, (gsize)(equals - *line)),
+                                g_strdup(equals + 1));
+    }
+    return TRUE;
+}
+
+static gboolean has(const Run *run, const char *fact)
+{
+    return g_strcmp0(g_hash_table_lookup(run->facts, fact), "yes") == 0;
+}
+
+static gboolean suitable(const Run *run, GError **error)
+{
+    static const char *const needed[] = { "docker", "systemd", "curl" };
+
+    for (gsize n = 0; n < G_N_ELEMENTS(needed); n++)
+        if (!has(run, needed[n]))
+            return fail(error, SSH, "instance \"%s\" has no %s, which the agent needs", run->i->id,
+                        needed[n]);
+    return TRUE;
+}
+
+/* Puts a file of length bytes there; what of it follows the header in memory is given, else fd. */
+static gboolean place(Run *run, const char *path, const char *mode, const char *sha256,
+                      const char *text, int fd, GError **error)
+{
+    g_autofree char *input = g_strjoin("\n", path, mode, sha256, text ? text : "", NULL);
+    g_auto(SshResult) result = { 0 };
+
+    gboolean done = ssh_script_file(run->ssh, script_place, input, strlen(input), fd, UPLOAD_MS,
+                                    &result, error) &&
+                    script_ok(run, "place a file", &result, error);
+    explicit_bzero(input, strlen(input));
+    if (done && g_str_has_prefix(result.output, "placed"))
+        run->fresh = TRUE;
+    return done;
+}
+
+static gboolean place_text(Run *run, const char *path, const char *mode, const char *text,
+                           GError **error)
+{
+    char sha256[CRYPTO_SHA256_HEX_SIZE];
+
+    crypto_sha256_hex(text, strlen(text), sha256);
+    return place(run, path, mode, sha256, text, -1, error);
+}
+
+static gboolean file_digest(int fd, char sha256[CRYPTO_SHA256_HEX_SIZE])
+{
+    g_autofree char *block = g_malloc(1 << 16);
+    CryptoDigest *digest = crypto_digest_new();
+    ssize_t got;
+
+    while ((got = read(fd, block, 1 << 16)) > 0)
+        crypto_digest_add(digest, block, (gsize)got);
+    crypto_digest_end(digest, sha256);
+    return got == 0 && lseek(fd, 0, SEEK_SET) == 0;
+}
+
+static gboolean place_archive(Run *run, GError **error)
+{
+    g_autofree char *source = g_strconcat(run->world->config->root, AGENT_SOURCE, NULL);
+    char sha256[CRYPTO_SHA256_HEX_SIZE];
+    int fd = open(source, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        fd = open(AGENT_SOURCE, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return fail(error, CONFIG, "cannot read the agent's image \"%s\": %s", source,
+                    g_strerror(errno));
+    gboolean placed = file_digest(fd, sha256) &&
+                      place(run, AGENT_SOURCE, "0644", sha256, NULL, fd, error);
+    close(fd);
+    return placed;
+}
+
+static gboolean install(Run *run, GError **error)
+{
+    if (!suitable(run, error) ||
+        !place_text(run, "/usr/lib/berth/agent-run", "0755", file_agent_run, error) ||
+        !place_text(run, "/usr/lib/berth/agent-container.json", "0644", file_agent_container,
+                    error) ||
+        !place_text(run, "/etc/systemd/system/berth-agent.service", "0644", file_agent_unit, error))
+        return FALSE;
+    FAULT_POINT("bootstrap.unit");
+    return has(run, "image") || place_archive(run, error);
+}
+
+static gboolean place_authority(Run *run, GError **error)
+{
+    const Config *config = run->world->config;
+    g_autofree char *file = g_build_filename(config->state_dir, "tls", "ca.crt", NULL);
+    g_autofree char *registry = *config->registry
+                                    ? g_strdup(config->registry)
+                                    : g_strdup_printf("%s:%d", run->advertise, REGISTRY);
+    g_autofree char *docker = g_build_filename("/etc/docker/certs.d", registry, "ca.crt", NULL);
+    g_autofree char *text = NULL;
+    g_autoptr(GError) cause = NULL;
+
+    if (!g_file_get_contents(file, &text, NULL, &cause))
+        return fail(error, CONFIG, "cannot read the authority's certificate: %s", cause->message);
+    return place_text(run, "/etc/berth/ca.pem", "0644", text, error) &&
+           place_text(run, docker, "0644", text, error);
+}
+
+static gboolean credentials_fresh(const Run *run, const char *settings)
+{
+    char sha256[CRYPTO_SHA256_HEX_SIZE];
+    gint64 half_us = BOOTSTRAP_CREDENTIALS_US / 2;
+
+    crypto_sha256_hex(settings, strlen(settings), sha256);
+    return run->b->access_key_id &&
+           run->b->credentials_until_us - clock_now_us() > half_us &&
+           g_strcmp0(g_hash_table_lookup(run->facts, "key"), run->b->access_key_id) == 0 &&
+           g_strcmp0(g_hash_table_lookup(run->facts, "settings"), sha256) == 0;
+}
+
+static SessionCredentials *make_credentials(const Run *run, GError **error)
+{
+    g_autoptr(DbTx) tx = db_begin(run->world->identity, DB_MODE_WRITE, error);
+    gint64 until_us = clock_now_us() + BOOTSTRAP_CREDENTIALS_US;
+    g_autoptr(SessionCredentials) credentials =
+        tx ? sessions_make(tx, run->world->master_key, run->i->account_id, SESSION_AGENT_ROLE,
+                           run->i->id, run->i->id, until_us, error)
+           : NULL;
+
+    if (!credentials || !db_commit(g_steal_pointer(&tx), error))
+        return NULL;
+    return g_steal_pointer(&credentials);
+}
+
+/* Credentials that did not arrive are made anew: nobody knows the old ones, and they expire. */
+static gboolean configure(Run *run, GError **error)
+{
+    g_autofree char *settings = bootstrap_settings(run->world->config, run->advertise,
+                                                   run->b->cluster_name, run->i->id);
+
+    if (!place_authority(run, error))
+        return FALSE;
+    if (credentials_fresh(run, settings))
+        return TRUE;
+    g_autoptr(SessionCredentials) credentials = make_credentials(run, error);
+    if (!credentials)
+        return FALSE;
+    FAULT_POINT("bootstrap.credentials");
+    g_autofree char *conf = g_strdup_printf(
+        "%sAWS_ACCESS_KEY_ID=%s\nAWS_SECRET_ACCESS_KEY=%s\nAWS_SESSION_TOKEN=%s\n", settings,
+        credentials->access_key_id, credentials->secret, credentials->token);
+    gboolean placed = place_text(run, "/etc/berth/agent.conf", "0600", conf, error);
+    explicit_bzero(conf, strlen(conf));
+    g_autoptr(DbTx) tx = placed ? db_begin(run->world->region, DB_MODE_READ, error) : NULL;
+    return tx && bootstraps_record_credentials(tx, run->i->id, credentials->access_key_id,
+                                               credentials->expires_us, error);
+}
+
+static gboolean start(Run *run, GError **error)
+{
+    const char *verb = run->fresh ? "restart\n" : "start\n";
+    g_auto(SshResult) result = { 0 };
+
+    return ssh_script(run->ssh, script_start, verb, strlen(verb), SCRIPT_MS, &result, error) &&
+           script_ok(run, "start the agent", &result, error);
+}
+
+gboolean bootstrap_run(World *world, const Bootstrap *b, const Instance *i, GError **error)
+{
+    g_auto(Run) run = { .world = world, .b = b, .i = i };
+
+    run.advertise = bootstrap_advertise(world->config, error);
+    if (!run.advertise || !connect_to(&run, error) || !reached_stage(&run, "reached", error))
+        return FALSE;
+    FAULT_POINT("bootstrap.reached");
+    if (!probe(&run, error) || !reached_stage(&run, "probed", error))
+        return FALSE;
+    FAULT_POINT("bootstrap.probed");
+    if (!install(&run, error) || !reached_stage(&run, "installed", error))
+        return FALSE;
+    FAULT_POINT("bootstrap.installed");
+    if (!configure(&run, error))
+        return FALSE;
+    FAULT_POINT("bootstrap.configured");
+    if (!start(&run, error) || !reached_stage(&run, "started", error))
+        return FALSE;
+    FAULT_POINT("bootstrap.started");
+    return TRUE;
+}
