@@ -17,7 +17,7 @@
 
 #define WORKERS        4
 #define BACKLOG        512
-#define LISTEN_WAIT_MS 500
+#define LISTEN_WAIT_MS 100
 #define LISTEN_AGAIN_US 1000000
 
 struct Channels {
