@@ -399,5 +399,6 @@ with Berth() as berth:
     tap.is_(ec2.describe_images(ImageIds=[image])["Images"], [], "a deregistered image is not shown")
     tap.raises("InvalidAMIID.Unavailable", lambda: ec2.run_instances(**launch),
                "and launches nothing", 400, f"The image id '[{image}]' is no longer available")
+    tap.is_(berth.stop(), 0, "berthd ends in order")
 
 tap.done()
