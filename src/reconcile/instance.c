@@ -289,7 +289,8 @@ StepResult instance_step(World *world, const char *instance_id, gint64 *ret_agai
                             i->id, uri);
         return end_with(world, i, message, error);
     }
-    if (!record_seen(world, i, seen, halt, error))
+    if (!record_seen(world, i, seen, halt, error) ||
+        !instance_serve_console(world, hyper, i, error))
         return STEP_FAILED;
     return act_or_end(world, hyper, i, ret_again_ms, error);
 }

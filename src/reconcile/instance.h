@@ -23,6 +23,9 @@ gboolean instance_clean(Hyper *hyper, const Instance *i, GError **error);
 /* A guest that runs: its host keys and whether it answers on its SSH port. */
 StepResult instance_watch(World *world, Hyper *hyper, const Instance *i, gint64 *ret_again_ms,
                           GError **error);
+/* Stores the console's tail where GetConsoleOutput reads it: when it was asked for, and once more
+ * before the domain goes. */
+gboolean instance_serve_console(World *world, Hyper *hyper, const Instance *i, GError **error);
 /* The lines "type base64" between cloud-init's marks, the newest block; NULL when there is none.
  * Caller frees. */
 char *instance_console_keys(const char *console);
