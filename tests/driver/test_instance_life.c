@@ -88,6 +88,20 @@ static void test_life(void)
     g_assert_null(strstr(left, "address"));
 }
 
+static void test_console_is_served(void)
+{
+    g_autofree char *id = launch(15);
+
+    test_region_do(region, "INSERT INTO console_output (instance_id) VALUES ('%s')", id);
+    test_region_do(region, "SELECT pg_notify('berth_wake', 'instance:%s')", id);
+    assert_wait(10, "t", "SELECT served = wanted AND output IS NOT NULL AND at IS NOT NULL"
+                " FROM console_output WHERE instance_id = '%s'", id);
+    test_region_do(region, "UPDATE console_output SET output = NULL WHERE instance_id = '%s'", id);
+    desire(id, "terminated");
+    assert_wait(30, "t", "SELECT terminated_at IS NOT NULL FROM instances WHERE instance_id = '%s'", id);
+    assert_wait(1, "t", "SELECT output IS NOT NULL FROM console_output WHERE instance_id = '%s'", id);
+}
+
 static void test_power_cut_is_told(void)
 {
     g_autofree char *id = launch(12);
@@ -150,6 +164,7 @@ int main(int argc, char **argv)
     g_test_add_func("/image/raw file is imported", test_image_is_imported);
     g_test_add_func("/image/backing file is refused", test_bad_image_is_refused);
     g_test_add_func("/instance/runs, stops, starts, terminates", test_life);
+    g_test_add_func("/instance/console is served, and kept to the end", test_console_is_served);
     g_test_add_func("/instance/power cut behind our back is told", test_power_cut_is_told);
     g_test_add_func("/instance/lost domain ends it", test_lost_domain_ends_instance);
     g_test_add_func("/instance/domain without a row is removed", test_leftover_is_removed);
