@@ -72,6 +72,11 @@ $(BUILD)/berth: $(foreach r,$(CLI_ROOMS),$(call lib,$(r)))
 $(BUILD)/berth-agent: $(foreach r,$(AGENT_ROOMS),$(call lib,$(r)))
 	$(call link,$^)
 
+# what goes to instances is taken into the program as it is (.incbin), which -MMD does not see
+$(BUILD)/src/reconcile/instance_scripts.o: $(wildcard provisioning/instance/*.sh) \
+    $(wildcard images/ecs-optimized/root/usr/lib/berth/agent-*) \
+    images/ecs-optimized/root/etc/systemd/system/berth-agent.service
+
 include tests/tests.mk
 -include $(wildcard images/images.mk provisioning/provisioning.mk contrib/contrib.mk)
 

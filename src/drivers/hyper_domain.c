@@ -12,13 +12,14 @@ const char *accelerator_name(Accelerator accelerator)
 /* What we called the domain when it is ours, else NULL. *ret_gone when it vanished meanwhile. */
 static char *domain_own_name(Hyper *hyper, virDomainPtr domain, gboolean *ret_gone, GError **error)
 {
+    const char *full = virDomainGetName(domain); /* first: it forgets libvirt's last error */
     char *xml = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE);
     char *name = NULL;
 
     *ret_gone = !xml && hyper_last_is(VIR_ERR_NO_DOMAIN);
     if (!xml) {
         if (!*ret_gone)
-            hyper_fail(hyper, error, "cannot read domain \"%s\"", virDomainGetName(domain));
+            hyper_fail(hyper, error, "cannot read domain \"%s\"", full);
         return NULL;
     }
     g_autofree char *installation = hyper_domain_owner(xml, &name);
@@ -146,9 +147,10 @@ static gboolean domain_act(Hyper *hyper, const char *uuid, const char *what,
     if (!domain)
         return goal == DOMAIN_ABSENT || goal == DOMAIN_OFF ||
                fail(error, NOT_FOUND, "cannot %s domain %s: it is absent", what, uuid);
+    const char *full = virDomainGetName(domain); /* first: it forgets libvirt's last error */
     if (act(domain) == 0)
         return TRUE;
-    hyper_fail(hyper, &cause, "cannot %s domain \"%s\"", what, virDomainGetName(domain));
+    hyper_fail(hyper, &cause, "cannot %s domain \"%s\"", what, full);
     if (virDomainGetState(domain, &state, NULL, 0) == 0 ? state_from(state) == goal
                                                         : goal == DOMAIN_ABSENT &&
                                                               hyper_last_is(VIR_ERR_NO_DOMAIN))

@@ -114,9 +114,9 @@ static gboolean volumes_delete_all(Hyper *hyper, virStoragePoolPtr pool, GError 
     if (count < 0)
         return hyper_fail(hyper, error, "cannot list volumes");
     for (int i = 0; i < count; i++) {
+        const char *name = virStorageVolGetName(volumes[i]);
         if (deleted && virStorageVolDelete(volumes[i], 0) < 0)
-            deleted = hyper_fail(hyper, error, "cannot delete volume \"%s\"",
-                                 virStorageVolGetName(volumes[i]));
+            deleted = hyper_fail(hyper, error, "cannot delete volume \"%s\"", name);
         virStorageVolFree(volumes[i]);
     }
     free(volumes);
@@ -323,6 +323,7 @@ static int source_skip(virStreamPtr stream G_GNUC_UNUSED, long long length, void
 static gboolean volume_fill(Hyper *hyper, virStorageVolPtr volume, Source *source, guint64 bytes,
                             GError **error)
 {
+    const char *name = virStorageVolGetName(volume); /* first: it forgets libvirt's last error */
     g_autoptr(virStream) stream = virStreamNew(hyper->conn, 0);
 
     if (stream && virStorageVolUpload(volume, stream, 0, bytes,
@@ -330,7 +331,7 @@ static gboolean volume_fill(Hyper *hyper, virStorageVolPtr volume, Source *sourc
         virStreamSparseSendAll(stream, source_read, source_extent, source_skip, source) == 0 &&
         virStreamFinish(stream) == 0)
         return TRUE;
-    return hyper_fail(hyper, error, "cannot copy into volume \"%s\"", virStorageVolGetName(volume));
+    return hyper_fail(hyper, error, "cannot copy into volume \"%s\"", name);
 }
 
 static gboolean volume_upload(Hyper *hyper, const char *name, int fd, guint64 bytes,

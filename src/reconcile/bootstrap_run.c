@@ -18,6 +18,10 @@
 #define SCRIPT_MS    60000
 #define UPLOAD_MS    600000
 #define REGISTRY     5000
+#define AUTHORITY    "/etc/berth/ca.pem"
+#define AGENT_RUN    "/usr/lib/berth/agent-run"
+#define AGENT_CONTAINER "/usr/lib/berth/agent-container.json"
+#define AGENT_UNIT   "/etc/systemd/system/berth-agent.service"
 #define AGENT_SOURCE "/usr/share/berth/berth-agent.tar" /* on this machine and on the instance */
 
 typedef struct {
@@ -64,6 +68,16 @@ char *bootstrap_settings(const Config *config, const char *advertise, const char
                            advertise, config->listen_port, config->region, cluster, instance_id);
 }
 
+/* Where Docker looks for the authority of our registry. Caller frees. */
+static char *registry_path(const Config *config, const char *advertise)
+{
+    g_autofree char *registry = *config->registry
+                                    ? g_strdup(config->registry)
+                                    : g_strdup_printf("%s:%d", advertise, REGISTRY);
+
+    return g_build_filename("/etc/docker/certs.d", registry, "ca.crt", NULL);
+}
+
 /* ---- acts */
 
 static gboolean connect_to(Run *run, GError **error)
@@ -98,7 +112,11 @@ static gboolean probe(Run *run, GError **error)
 {
     g_auto(SshResult) result = { 0 };
 
-    if (!ssh_script(run->ssh, script_probe, NULL, 0, SCRIPT_MS, &result, error) ||
+    g_autofree char *docker = registry_path(run->world->config, run->advertise);
+    g_autofree char *paths =
+        g_strjoin("\n", AGENT_RUN, AGENT_CONTAINER, AGENT_UNIT, AUTHORITY, docker, "", NULL);
+
+    if (!ssh_script(run->ssh, script_probe, paths, strlen(paths), SCRIPT_MS, &result, error) ||
         !script_ok(run, "look around", &result, error))
         return FALSE;
     g_auto(GStrv) lines = g_strsplit(result.output, "\n", -1);
@@ -128,29 +146,33 @@ static gboolean suitable(const Run *run, GError **error)
     return TRUE;
 }
 
-/* Puts a file of length bytes there; what of it follows the header in memory is given, else fd. */
-static gboolean place(Run *run, const char *path, const char *mode, const char *sha256,
-                      const char *text, int fd, GError **error)
-{
-    g_autofree char *input = g_strjoin("\n", path, mode, sha256, text ? text : "", NULL);
-    g_auto(SshResult) result = { 0 };
-
-    gboolean done = ssh_script_file(run->ssh, script_place, input, strlen(input), fd, UPLOAD_MS,
-                                    &result, error) &&
-                    script_ok(run, "place a file", &result, error);
-    explicit_bzero(input, strlen(input));
-    if (done && g_str_has_prefix(result.output, "placed"))
-        run->fresh = TRUE;
-    return done;
-}
-
-static gboolean place_text(Run *run, const char *path, const char *mode, const char *text,
-                           GError **error)
+/* Adds a file to what is sent, unless the probe has seen it there already. */
+static void add_file(const Run *run, GString *files, const char *path, const char *mode,
+                     const char *text)
 {
     char sha256[CRYPTO_SHA256_HEX_SIZE];
 
     crypto_sha256_hex(text, strlen(text), sha256);
-    return place(run, path, mode, sha256, text, -1, error);
+    if (g_strcmp0(g_hash_table_lookup(run->facts, path), sha256) == 0)
+        return;
+    g_string_append_printf(files, "%s\n%s\n%s\n%zu\n%s", path, mode, sha256, strlen(text), text);
+}
+
+/* Places files; fd is what follows them, or -1. Takes files, which may hold secrets. */
+static gboolean place(Run *run, GString *files, int fd, GError **error)
+{
+    g_auto(SshResult) result = { 0 };
+    gboolean done = files->len == 0;
+
+    if (!done) {
+        run->fresh = TRUE;
+        done = ssh_script_file(run->ssh, script_place, files->str, files->len, fd, UPLOAD_MS,
+                               &result, error) &&
+               script_ok(run, "place files", &result, error);
+    }
+    explicit_bzero(files->str, files->allocated_len);
+    g_string_free(files, TRUE);
+    return done;
 }
 
 static gboolean file_digest(int fd, char sha256[CRYPTO_SHA256_HEX_SIZE])
@@ -176,39 +198,46 @@ static gboolean place_archive(Run *run, GError **error)
     if (fd < 0)
         return fail(error, CONFIG, "cannot read the agent's image \"%s\": %s", source,
                     g_strerror(errno));
-    gboolean placed = file_digest(fd, sha256) &&
-                      place(run, AGENT_SOURCE, "0644", sha256, NULL, fd, error);
+    GString *files = g_string_new(NULL);
+    off_t length = lseek(fd, 0, SEEK_END);
+    gboolean read = length > 0 && lseek(fd, 0, SEEK_SET) == 0 && file_digest(fd, sha256);
+    g_string_append_printf(files, AGENT_SOURCE "\n0644\n%s\n%lld\n", sha256, (long long)length);
+    gboolean placed = read ? place(run, files, fd, error)
+                           : fail(error, CONFIG, "cannot read the agent's image \"%s\"", source);
     close(fd);
     return placed;
 }
 
-static gboolean install(Run *run, GError **error)
-{
-    if (!suitable(run, error) ||
-        !place_text(run, "/usr/lib/berth/agent-run", "0755", file_agent_run, error) ||
-        !place_text(run, "/usr/lib/berth/agent-container.json", "0644", file_agent_container,
-                    error) ||
-        !place_text(run, "/etc/systemd/system/berth-agent.service", "0644", file_agent_unit, error))
-        return FALSE;
-    FAULT_POINT("bootstrap.unit");
-    return has(run, "image") || place_archive(run, error);
-}
-
-static gboolean place_authority(Run *run, GError **error)
+static gboolean add_authority(Run *run, GString *files, GError **error)
 {
     const Config *config = run->world->config;
     g_autofree char *file = g_build_filename(config->state_dir, "tls", "ca.crt", NULL);
-    g_autofree char *registry = *config->registry
-                                    ? g_strdup(config->registry)
-                                    : g_strdup_printf("%s:%d", run->advertise, REGISTRY);
-    g_autofree char *docker = g_build_filename("/etc/docker/certs.d", registry, "ca.crt", NULL);
+    g_autofree char *docker = registry_path(config, run->advertise);
     g_autofree char *text = NULL;
     g_autoptr(GError) cause = NULL;
 
     if (!g_file_get_contents(file, &text, NULL, &cause))
         return fail(error, CONFIG, "cannot read the authority's certificate: %s", cause->message);
-    return place_text(run, "/etc/berth/ca.pem", "0644", text, error) &&
-           place_text(run, docker, "0644", text, error);
+    add_file(run, files, AUTHORITY, "0644", text);
+    add_file(run, files, docker, "0644", text);
+    return TRUE;
+}
+
+static gboolean install(Run *run, GError **error)
+{
+    GString *files = g_string_new(NULL);
+
+    if (!suitable(run, error) || !add_authority(run, files, error)) {
+        g_string_free(files, TRUE);
+        return FALSE;
+    }
+    add_file(run, files, AGENT_RUN, "0755", file_agent_run);
+    add_file(run, files, AGENT_CONTAINER, "0644", file_agent_container);
+    add_file(run, files, AGENT_UNIT, "0644", file_agent_unit);
+    if (!place(run, files, -1, error))
+        return FALSE;
+    FAULT_POINT("bootstrap.files");
+    return has(run, "image") || place_archive(run, error);
 }
 
 static gboolean credentials_fresh(const Run *run, const char *settings)
@@ -243,8 +272,6 @@ static gboolean configure(Run *run, GError **error)
     g_autofree char *settings = bootstrap_settings(run->world->config, run->advertise,
                                                    run->b->cluster_name, run->i->id);
 
-    if (!place_authority(run, error))
-        return FALSE;
     if (credentials_fresh(run, settings))
         return TRUE;
     g_autoptr(SessionCredentials) credentials = make_credentials(run, error);
@@ -254,8 +281,10 @@ static gboolean configure(Run *run, GError **error)
     g_autofree char *conf = g_strdup_printf(
         "%sAWS_ACCESS_KEY_ID=%s\nAWS_SECRET_ACCESS_KEY=%s\nAWS_SESSION_TOKEN=%s\n", settings,
         credentials->access_key_id, credentials->secret, credentials->token);
-    gboolean placed = place_text(run, "/etc/berth/agent.conf", "0600", conf, error);
+    GString *files = g_string_new(NULL);
+    add_file(run, files, "/etc/berth/agent.conf", "0600", conf);
     explicit_bzero(conf, strlen(conf));
+    gboolean placed = place(run, files, -1, error);
     g_autoptr(DbTx) tx = placed ? db_begin(run->world->region, DB_MODE_READ, error) : NULL;
     return tx && bootstraps_record_credentials(tx, run->i->id, credentials->access_key_id,
                                                credentials->expires_us, error);

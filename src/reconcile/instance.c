@@ -129,7 +129,8 @@ static gboolean record_rebooted(World *world, const Instance *i, GError **error)
 
 /* ---- act */
 
-/* When this instance was first asked to shut down at this generation; asks for the record. */
+/* When this instance was first asked to shut down at this generation; 0: it is the first time,
+ * which is written down. */
 static gboolean shutdown_asked(World *world, const Instance *i, gint64 *ret_at_us, GError **error)
 {
     g_autofree char *what =
@@ -140,7 +141,6 @@ static gboolean shutdown_asked(World *world, const Instance *i, gint64 *ret_at_u
         return FALSE;
     if (*ret_at_us)
         return TRUE;
-    *ret_at_us = clock_now_us();
     return tell(tx, i, what, error);
 }
 
@@ -151,9 +151,10 @@ static StepResult act_shutdown(World *world, Hyper *hyper, const Instance *i, gi
 
     if (!shutdown_asked(world, i, &asked_us, error))
         return STEP_FAILED;
-    if (clock_now_us() - asked_us > SHUTDOWN_GRACE_US)
+    if (asked_us && clock_now_us() - asked_us > SHUTDOWN_GRACE_US)
         return hyper_destroy(hyper, i->domain_uuid, error) ? STEP_AGAIN : STEP_FAILED;
-    if (!hyper_shutdown(hyper, i->domain_uuid, error))
+    /* a guest that is going down already refuses to be asked again */
+    if (!hyper_shutdown(hyper, i->domain_uuid, asked_us ? NULL : error) && !asked_us)
         return STEP_FAILED;
     FAULT_POINT("instance.shutdown");
     *ret_again_ms = SHUTDOWN_POLL_MS;
