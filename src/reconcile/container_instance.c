@@ -21,6 +21,15 @@ static gboolean end_with_host(DbTx *tx, gint64 ci_id, const AgentFacts *f, GErro
     return container_instances_end(tx, ci_id, reason, "TerminationNotice", reason, error);
 }
 
+/* Nothing runs on a machine that is off; it stays registered and comes back empty. */
+static gboolean stop_with_host(DbTx *tx, gint64 ci_id, const AgentFacts *f, GError **error)
+{
+    g_autofree char *reason =
+        g_strdup_printf("Host EC2 (instance %s) stopped.", f->ec2_instance_id);
+
+    return container_instances_stop_tasks(tx, ci_id, "TerminationNotice", reason, error);
+}
+
 /* What is due; *ret_wait_us says when to look again, 0: not before something changes. */
 static gboolean act(DbTx *tx, gint64 ci_id, const AgentFacts *f, gint64 lost_us,
                     gint64 *ret_wait_us, GError **error)
@@ -31,6 +40,8 @@ static gboolean act(DbTx *tx, gint64 ci_id, const AgentFacts *f, gint64 lost_us,
         return end_with_host(tx, ci_id, f, error);
     if (inactive)
         return TRUE;
+    if (f->host_off && f->live_tasks > 0)
+        return stop_with_host(tx, ci_id, f, error);
     if (f->connected && f->lost_us)
         return agent_found(tx, ci_id, error);
     if (f->connected || f->lost_us)

@@ -37,7 +37,8 @@ const StepKind step_kinds[] = {
       " WHERE CASE WHEN ci.status = 'INACTIVE' THEN EXISTS (SELECT 1 FROM tasks t"
       "   WHERE t.ci_id = ci.ci_id AND t.last_status <> 'STOPPED')"
       "  ELSE coalesce(i.terminated_at IS NOT NULL OR i.fault IS NOT NULL"
-      "   OR i.desired = 'terminated', false)"
+      "   OR i.desired = 'terminated' OR (i.ever_defined AND i.seen <> 'running' AND EXISTS (SELECT 1"
+      "    FROM tasks t WHERE t.ci_id = ci.ci_id AND t.last_status <> 'STOPPED')), false)"
       "   OR (ci.channel_owner IS NULL) = (ci.lost_at IS NULL) END", FALSE },
     { "history", history_step, "SELECT 'tasks'", FALSE },
     { "host", host_step, HOSTS_UNSETTLED, TRUE },

@@ -4,6 +4,14 @@
 #include "store/services.h"
 #include "store/tasks.h"
 
+/* SQL: since when an agent has not been heard, though a daemon listened. */
+#define SILENT_US                                                                                  \
+    DB_US("greatest(coalesce(ci.disconnected_at, ci.registered_at),"                               \
+          " (SELECT min(started_at) FROM daemons WHERE role <> 'reconcile'))")
+/* SQL: times of rows as microseconds. */
+#define REGISTERED_US DB_US("ci.registered_at")
+#define LOST_US       DB_US("ci.lost_at")
+
 void container_instance_free(ContainerInstance *i)
 {
     if (!i)
@@ -60,22 +68,18 @@ GPtrArray *container_instances_describe(DbTx *tx, gint64 cluster_id, const char 
         tx, error,
         "SELECT ci.ci_id, ci.container_instance_id, ci.cluster_id, ci.ec2_instance_id,"
         " ci.zone_name, ci.status, ci.status_reason, ci.cpu, ci.memory_mib, ci.ports_tcp,"
-        " ci.ports_udp, ci.attributes, ci.agent_version, ci.agent_hash, ci.docker_version, " DB_US(
-            "ci.registered_at") ", " CI_CONNECTED ", ci.runtime_status, ci.version,"
-                                " held.running, held.pending, held.cpu, held.memory_mib, held.tcp, "
-                                "held.udp"
-                                " FROM container_instances ci, LATERAL (SELECT"
-                                "   count(*) FILTER (WHERE last_status = 'RUNNING') AS running,"
-                                "   count(*) FILTER (WHERE last_status = 'PENDING') AS pending,"
-                                "   sum(t.cpu) AS cpu, sum(t.memory_mib) AS memory_mib,"
-                                "   string_agg(array_to_string(t.ports_tcp || t.dynamic_tcp, ','), "
-                                "',') AS tcp,"
-                                "   string_agg(array_to_string(t.ports_udp || t.dynamic_udp, ','), "
-                                "',') AS udp"
-                                "   FROM tasks t WHERE t.ci_id = ci.ci_id AND " TASK_HOLDS ") held"
-                                " WHERE ci.cluster_id = $1 AND ci.container_instance_id = "
-                                "ANY($2::text[])"
-                                " ORDER BY ci.ci_id",
+        " ci.ports_udp, ci.attributes, ci.agent_version, ci.agent_hash, "
+        "ci.docker_version, " REGISTERED_US ", " CI_CONNECTED ", ci.runtime_status, ci.version,"
+        " held.running, held.pending, held.cpu, held.memory_mib, held.tcp, held.udp"
+        " FROM container_instances ci, LATERAL (SELECT"
+        "   count(*) FILTER (WHERE last_status = 'RUNNING') AS running,"
+        "   count(*) FILTER (WHERE last_status = 'PENDING') AS pending,"
+        "   sum(t.cpu) AS cpu, sum(t.memory_mib) AS memory_mib,"
+        "   string_agg(array_to_string(t.ports_tcp || t.dynamic_tcp, ','), ',') AS tcp,"
+        "   string_agg(array_to_string(t.ports_udp || t.dynamic_udp, ','), ',') AS udp"
+        "   FROM tasks t WHERE t.ci_id = ci.ci_id AND " TASK_HOLDS ") held"
+        " WHERE ci.cluster_id = $1 AND ci.container_instance_id = ANY($2::text[])"
+        " ORDER BY ci.ci_id",
         DB_ARGS(db_int(tx, cluster_id), db_text_array(tx, names, (gssize)count)));
 
     if (!res)
@@ -123,31 +127,37 @@ gboolean container_instances_set_attributes(DbTx *tx, gint64 ci_id, const json_t
            services_wake_for_instance(tx, ci_id, error);
 }
 
-gboolean container_instances_end(DbTx *tx, gint64 ci_id, const char *status_reason,
-                                 const char *stop_code, const char *stopped_reason, GError **error)
+gboolean container_instances_stop_tasks(DbTx *tx, gint64 ci_id, const char *stop_code,
+                                        const char *stopped_reason, GError **error)
 {
     const char *id = db_int(tx, ci_id);
 
     return services_wake_for_instance(tx, ci_id, error) &&
            db_exec(tx, error,
-                   "WITH ended AS (UPDATE container_instances SET status = 'INACTIVE', "
-                   "status_reason = $2,"
-                   "  version = version + 1 WHERE ci_id = $1 AND status <> 'INACTIVE' RETURNING "
-                   "cluster_id)"
-                   " SELECT pg_notify('berth_wake', 'cluster:' || cluster_id) FROM ended",
-                   DB_ARGS(id, status_reason), NULL) &&
-           db_exec(tx, error,
-                   "WITH stopped AS (UPDATE tasks SET desired_status = 'STOPPED', last_status = "
-                   "'STOPPED',"
-                   "   stop_code = coalesce(stop_code, $2), stopped_reason = "
-                   "coalesce(stopped_reason, $3),"
-                   "   stopping_at = coalesce(stopping_at, now()), stopped_at = now(), version = "
-                   "version + 1"
+                   "WITH stopped AS (UPDATE tasks SET desired_status = 'STOPPED',"
+                   "   last_status = 'STOPPED', stop_code = coalesce(stop_code, $2),"
+                   "   stopped_reason = coalesce(stopped_reason, $3),"
+                   "   stopping_at = coalesce(stopping_at, now()), stopped_at = now(),"
+                   "   version = version + 1"
                    "   WHERE (ci_id = $1 OR pinned_ci_id = $1) AND last_status <> 'STOPPED'"
                    "   RETURNING task_key)"
                    " UPDATE containers SET last_status = 'STOPPED' FROM stopped"
                    " WHERE containers.task_key = stopped.task_key",
-                   DB_ARGS(id, stop_code, stopped_reason), NULL) &&
+                   DB_ARGS(id, stop_code, stopped_reason), NULL);
+}
+
+gboolean container_instances_end(DbTx *tx, gint64 ci_id, const char *status_reason,
+                                 const char *stop_code, const char *stopped_reason, GError **error)
+{
+    const char *id = db_int(tx, ci_id);
+
+    return container_instances_stop_tasks(tx, ci_id, stop_code, stopped_reason, error) &&
+           db_exec(tx, error,
+                   "WITH ended AS (UPDATE container_instances SET status = 'INACTIVE',"
+                   "   status_reason = $2, version = version + 1"
+                   "   WHERE ci_id = $1 AND status <> 'INACTIVE' RETURNING cluster_id)"
+                   " SELECT pg_notify('berth_wake', 'cluster:' || cluster_id) FROM ended",
+                   DB_ARGS(id, status_reason), NULL) &&
            db_wake(tx, "channel", id, error);
 }
 
@@ -158,27 +168,11 @@ gboolean agent_facts(DbTx *tx, gint64 ci_id, AgentFacts *f, gboolean *ret_found,
         "SELECT ci.cluster_id, ci.container_instance_id, ci.status, "
         "ci.ec2_instance_id, " CI_CONNECTED
         ", coalesce(i.terminated_at IS NOT NULL OR i.fault IS NOT NULL"
-        "  OR i.desired = 'terminated', false), " DB_US(
-            "greatest(coalesce(ci.disconnected_at, ci.registered_at), (SELECT min(started_at)"
-            " FROM daemons WHERE role <> 'reconcile'))") ", " DB_US("ci.lost_at") ","
-                                                                                  " (SELECT "
-                                                                                  "count(*) FROM "
-                                                                                  "tasks t WHERE "
-                                                                                  "t.ci_id = "
-                                                                                  "ci.ci_id AND "
-                                                                                  "t.last_status "
-                                                                                  "<> 'STOPPED')"
-                                                                                  " FROM "
-                                                                                  "container_"
-                                                                                  "instances ci "
-                                                                                  "LEFT JOIN "
-                                                                                  "instances i ON "
-                                                                                  "i.instance_id = "
-                                                                                  "ci.ec2_instance_"
-                                                                                  "id"
-                                                                                  " WHERE ci.ci_id "
-                                                                                  "= $1 FOR UPDATE "
-                                                                                  "OF ci",
+        "  OR i.desired = 'terminated', false), " SILENT_US ", " LOST_US ","
+        " (SELECT count(*) FROM tasks t WHERE t.ci_id = ci.ci_id AND t.last_status <> 'STOPPED'),"
+        " coalesce(i.ever_defined AND i.seen <> 'running', false)"
+        " FROM container_instances ci LEFT JOIN instances i ON i.instance_id = ci.ec2_instance_id"
+        " WHERE ci.ci_id = $1 FOR UPDATE OF ci",
         DB_ARGS(db_int(tx, ci_id)));
 
     if (!res)
@@ -196,6 +190,7 @@ gboolean agent_facts(DbTx *tx, gint64 ci_id, AgentFacts *f, gboolean *ret_found,
     f->silent_us = db_int64(res, 0, 6);
     f->lost_us = db_int64(res, 0, 7);
     f->live_tasks = db_int64(res, 0, 8);
+    f->host_off = db_truth(res, 0, 9);
     return TRUE;
 }
 

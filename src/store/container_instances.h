@@ -50,6 +50,10 @@ gboolean container_instances_set_attributes(DbTx *tx, gint64 ci_id, const json_t
 gboolean container_instances_end(DbTx *tx, gint64 ci_id, const char *status_reason,
                                  const char *stop_code, const char *stopped_reason, GError **error);
 
+/* Its tasks are STOPPED at once with this code and reason; services and cluster are woken. */
+gboolean container_instances_stop_tasks(DbTx *tx, gint64 ci_id, const char *stop_code,
+                                        const char *stopped_reason, GError **error);
+
 /* -- for reconcile/ */
 typedef struct {
     gint64 cluster_id;
@@ -58,6 +62,7 @@ typedef struct {
     char ec2_instance_id[32];
     gboolean connected;
     gboolean host_gone; /* its EC2 instance is terminated, or on the way there */
+    gboolean host_off;  /* its EC2 instance is there, but does not run */
     gint64 silent_us;   /* since when no agent was heard by a living daemon */
     gint64 lost_us;
     gint64 live_tasks;

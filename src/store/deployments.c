@@ -2,6 +2,11 @@
 #include "base/id.h"
 #include "store/services.h"
 
+/* SQL: times of rows as microseconds. */
+#define BEGUN_US   DB_US("p.created_at")
+#define TOLD_US    DB_US("e.created_at")
+#define UPDATED_US DB_US("p.updated_at")
+
 #define EVENTS_MAX 100
 
 void deployment_free(Deployment *d)
@@ -37,27 +42,20 @@ static Deployment *deployment_from_row(const PGresult *res, int row)
 
 GPtrArray *deployments_of(DbTx *tx, const gint64 *service_ids, gsize count, GError **error)
 {
-    g_autoptr(PGresult) res =
-        db_query(
-            tx, error,
-            "SELECT p.deployment_id, p.service_id, p.status, p.task_definition_id, d.family,"
-            " d.revision, p.desired_count, p.failed_tasks, p.rollout_state, "
-            "p.rollout_reason, " DB_US("p.created_at") ", " DB_US(
-                "p.updated_at") ", t.pending, t.running"
-                                " FROM deployments p JOIN task_definitions d USING "
-                                "(task_definition_id),"
-                                " LATERAL (SELECT count(*) FILTER (WHERE last_status IN "
-                                "('PROVISIONING', 'PENDING'))"
-                                "    AS pending, count(*) FILTER (WHERE last_status = 'RUNNING') "
-                                "AS running"
-                                "   FROM tasks LEFT JOIN container_instances ci USING (ci_id)"
-                                "   WHERE tasks.deployment_id = p.deployment_id AND last_status <> "
-                                "'STOPPED'"
-                                "   AND desired_status = 'RUNNING' AND ci.lost_at IS NULL) t"
-                                " WHERE p.service_id = ANY($1::bigint[]) AND p.status <> 'INACTIVE'"
-                                " ORDER BY p.service_id, p.status = 'PRIMARY' DESC, p.created_at "
-                                "DESC",
-            DB_ARGS(db_int_array(tx, service_ids, count)));
+    g_autoptr(PGresult) res = db_query(
+        tx, error,
+        "SELECT p.deployment_id, p.service_id, p.status, p.task_definition_id, d.family,"
+        " d.revision, p.desired_count, p.failed_tasks, p.rollout_state, "
+        "p.rollout_reason, " BEGUN_US ", " UPDATED_US ", t.pending, t.running"
+        " FROM deployments p JOIN task_definitions d USING (task_definition_id),"
+        " LATERAL (SELECT count(*) FILTER (WHERE last_status IN ('PROVISIONING', 'PENDING'))"
+        "    AS pending, count(*) FILTER (WHERE last_status = 'RUNNING') AS running"
+        "   FROM tasks LEFT JOIN container_instances ci USING (ci_id)"
+        "   WHERE tasks.deployment_id = p.deployment_id AND last_status <> 'STOPPED'"
+        "   AND desired_status = 'RUNNING' AND ci.lost_at IS NULL) t"
+        " WHERE p.service_id = ANY($1::bigint[]) AND p.status <> 'INACTIVE'"
+        " ORDER BY p.service_id, p.status = 'PRIMARY' DESC, p.created_at DESC",
+        DB_ARGS(db_int_array(tx, service_ids, count)));
 
     if (!res)
         return NULL;
@@ -151,12 +149,10 @@ GPtrArray *service_events_of(DbTx *tx, const gint64 *service_ids, gsize count, g
 {
     g_autoptr(PGresult) res =
         db_query(tx, error,
-                 "SELECT e.service_id, e.event_id, " DB_US(
-                     "e.created_at") ", e.message"
-                                     " FROM unnest($1::bigint[]) AS s (id), LATERAL (SELECT * FROM "
-                                     "service_events"
-                                     "  WHERE service_id = s.id ORDER BY serial DESC LIMIT $2) e"
-                                     " ORDER BY e.service_id, e.serial DESC",
+                 "SELECT e.service_id, e.event_id, " TOLD_US ", e.message"
+                 " FROM unnest($1::bigint[]) AS s (id), LATERAL (SELECT * FROM service_events"
+                 "  WHERE service_id = s.id ORDER BY serial DESC LIMIT $2) e"
+                 " ORDER BY e.service_id, e.serial DESC",
                  DB_ARGS(db_int_array(tx, service_ids, count), db_int(tx, limit)));
 
     if (!res)

@@ -1,6 +1,9 @@
 #include "store/placement_load.h"
 #include "store/ecs_rows.h"
 
+/* SQL: times of rows as microseconds. */
+#define REGISTERED_US DB_US("ci.registered_at")
+
 static void read_instance(PlacementCluster *cluster, const PGresult *res, int row)
 {
     PlacementInstance *i = placement_cluster_add(cluster, db_int64(res, row, 0),
@@ -44,28 +47,22 @@ PlacementCluster *placement_load(DbTx *tx, gint64 cluster_id, const char *const 
     g_autoptr(PGresult) res = db_query(
         tx, error,
         "SELECT ci.ci_id, ci.container_instance_id, ci.attributes::text, ci.ec2_instance_id,"
-        " ci.agent_version, " DB_US(
-            "ci.registered_at") ", ci.status = 'ACTIVE'"
-                                " AND ci.lost_at IS NULL, " CI_CONNECTED
-                                ", ci.cpu, ci.memory_mib, held.cpu,"
-                                " held.memory_mib, held.running,"
-                                " array_to_string(ci.ports_tcp, ',') || ',' || coalesce(held.tcp, "
-                                "''),"
-                                " array_to_string(ci.ports_udp, ',') || ',' || coalesce(held.udp, "
-                                "'')"
-                                " FROM container_instances ci LEFT JOIN (SELECT t.ci_id, "
-                                "sum(t.cpu) AS cpu,"
-                                "   sum(t.memory_mib) AS memory_mib,"
-                                "   count(*) FILTER (WHERE t.last_status = 'RUNNING') AS running,"
-                                "   string_agg(nullif(array_to_string(t.ports_tcp || "
-                                "t.dynamic_tcp, ','), ''), ',') AS tcp,"
-                                "   string_agg(nullif(array_to_string(t.ports_udp || "
-                                "t.dynamic_udp, ','), ''), ',') AS udp"
-                                "   FROM tasks t WHERE t.cluster_id = $1 AND " TASK_HOLDS
-                                " GROUP BY t.ci_id) held"
-                                " USING (ci_id) WHERE ci.cluster_id = $1 AND ci.status IN "
-                                "('ACTIVE', 'DRAINING')"
-                                " ORDER BY ci.ci_id",
+        " ci.agent_version, " REGISTERED_US ", ci.status = 'ACTIVE'"
+        " AND ci.lost_at IS NULL, " CI_CONNECTED
+        " AND coalesce(i.seen = 'running' OR NOT i.ever_defined, true), ci.cpu, ci.memory_mib, "
+        "held.cpu,"
+        " held.memory_mib, held.running,"
+        " array_to_string(ci.ports_tcp, ',') || ',' || coalesce(held.tcp, ''),"
+        " array_to_string(ci.ports_udp, ',') || ',' || coalesce(held.udp, '')"
+        " FROM container_instances ci LEFT JOIN (SELECT t.ci_id, sum(t.cpu) AS cpu,"
+        "   sum(t.memory_mib) AS memory_mib,"
+        "   count(*) FILTER (WHERE t.last_status = 'RUNNING') AS running,"
+        "   string_agg(nullif(array_to_string(t.ports_tcp || t.dynamic_tcp, ','), ''), ',') AS tcp,"
+        "   string_agg(nullif(array_to_string(t.ports_udp || t.dynamic_udp, ','), ''), ',') AS udp"
+        "   FROM tasks t WHERE t.cluster_id = $1 AND " TASK_HOLDS " GROUP BY t.ci_id) held"
+        " USING (ci_id) LEFT JOIN instances i ON i.instance_id = ci.ec2_instance_id"
+        " WHERE ci.cluster_id = $1 AND ci.status IN ('ACTIVE', 'DRAINING')"
+        " ORDER BY ci.ci_id",
         DB_ARGS(db_int(tx, cluster_id)));
 
     if (!res)

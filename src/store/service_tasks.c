@@ -2,6 +2,9 @@
 
 #include <string.h>
 
+/* SQL: times of rows as microseconds. */
+#define CREATED_US DB_US("t.created_at")
+
 /* SQL: an essential container of the definition has a health check. */
 #define CHECKS_HEALTH                                                                              \
     "jsonb_path_exists(d.definition, '$.containerDefinitions[*] ? (@.essential == true"            \
@@ -50,12 +53,10 @@ ServiceTasks *service_tasks_load(DbTx *tx, gint64 service_id, const char *primar
         " ci.zone_name, t.last_status, t.health_status = 'HEALTHY' OR NOT " CHECKS_HEALTH ","
         " t.health_status = 'UNHEALTHY', t.desired_status = 'STOPPED',"
         " coalesce(ci.lost_at IS NOT NULL OR ci.status = 'INACTIVE', false),"
-        " coalesce(ci.status = 'DRAINING', false), " DB_US(
-            "t.created_at") ", t.ever_running"
-                            " FROM tasks t JOIN task_definitions d USING (task_definition_id)"
-                            " LEFT JOIN container_instances ci ON ci.ci_id = t.ci_id"
-                            " WHERE t.service_id = $1 AND t.last_status <> 'STOPPED' ORDER BY "
-                            "t.task_key",
+        " coalesce(ci.status = 'DRAINING', false), " CREATED_US ", t.ever_running"
+        " FROM tasks t JOIN task_definitions d USING (task_definition_id)"
+        " LEFT JOIN container_instances ci ON ci.ci_id = t.ci_id"
+        " WHERE t.service_id = $1 AND t.last_status <> 'STOPPED' ORDER BY t.task_key",
         DB_ARGS(db_int(tx, service_id)));
 
     if (!res)

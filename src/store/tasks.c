@@ -2,6 +2,16 @@
 #include "store/ecs_rows.h"
 #include "store/placement_load.h"
 
+/* SQL: times of rows as microseconds. */
+#define CONNECTED_US         DB_US("ci.connected_at")
+#define CREATED_US           DB_US("t.created_at")
+#define PULL_STARTED_US      DB_US("t.pull_started_at")
+#define PULL_STOPPED_US      DB_US("t.pull_stopped_at")
+#define STARTED_US           DB_US("t.started_at")
+#define STOPPING_US          DB_US("t.stopping_at")
+#define EXECUTION_STOPPED_US DB_US("t.execution_stopped_at")
+#define STOPPED_US           DB_US("t.stopped_at")
+
 static void container_free(gpointer data)
 {
     Container *c = data;
@@ -172,32 +182,20 @@ static gboolean read_containers(DbTx *tx, GHashTable *by_key, GError **error)
 GPtrArray *tasks_describe(DbTx *tx, gint64 cluster_id, const char *const *ids, gsize count,
                           GError **error)
 {
-    g_autoptr(PGresult) res =
-        db_query(
-            tx, error,
-            "SELECT t.task_key, t.task_id, t.ci_id, ci.container_instance_id, "
-            "ci.zone_name, " CI_CONNECTED ", " DB_US(
-                "ci.connected_at") ", d.family, d.revision,"
-                                   " jsonb_build_object('cpu', d.definition->'cpu', 'memory', "
-                                   "d.definition->'memory'),"
-                                   " t.task_group, t.started_by, t.launch_type, t.overrides, "
-                                   "t.desired_status, t.last_status,"
-                                   " t.health_status, t.stop_code, t.stopped_reason, " DB_US("t."
-                                                                                             "creat"
-                                                                                             "ed_"
-                                                                                             "at") ", " DB_US("t.pull_started_at") ", " DB_US("t.pull_stopped_at") ", " DB_US(
-                                       "t.started_at") ", " DB_US("t.stopping_at") ", " DB_US("t."
-                                                                                              "exec"
-                                                                                              "utio"
-                                                                                              "n_"
-                                                                                              "stop"
-                                                                                              "ped_"
-                                                                                              "at") ", " DB_US("t.stopped_at") ", t.version, s.service_name, t.deployment_id"
-                                                                                                                               " FROM tasks t JOIN task_definitions d USING (task_definition_id)"
-                                                                                                                               " LEFT JOIN container_instances ci ON ci.ci_id = t.ci_id"
-                                                                                                                               " LEFT JOIN services s ON s.service_id = t.service_id"
-                                                                                                                               " WHERE t.cluster_id = $1 AND t.task_id = ANY($2::text[]) ORDER BY t.task_key",
-            DB_ARGS(db_int(tx, cluster_id), db_text_array(tx, ids, (gssize)count)));
+    g_autoptr(PGresult) res = db_query(
+        tx, error,
+        "SELECT t.task_key, t.task_id, t.ci_id, ci.container_instance_id, "
+        "ci.zone_name, " CI_CONNECTED ", " CONNECTED_US ", d.family, d.revision,"
+        " jsonb_build_object('cpu', d.definition->'cpu', 'memory', d.definition->'memory'),"
+        " t.task_group, t.started_by, t.launch_type, t.overrides, t.desired_status, t.last_status,"
+        " t.health_status, t.stop_code, t.stopped_reason, " CREATED_US ", " PULL_STARTED_US
+        ", " PULL_STOPPED_US ", " STARTED_US ", " STOPPING_US ", " EXECUTION_STOPPED_US
+        ", " STOPPED_US ", t.version, s.service_name, t.deployment_id"
+        " FROM tasks t JOIN task_definitions d USING (task_definition_id)"
+        " LEFT JOIN container_instances ci ON ci.ci_id = t.ci_id"
+        " LEFT JOIN services s ON s.service_id = t.service_id"
+        " WHERE t.cluster_id = $1 AND t.task_id = ANY($2::text[]) ORDER BY t.task_key",
+        DB_ARGS(db_int(tx, cluster_id), db_text_array(tx, ids, (gssize)count)));
     g_autoptr(GHashTable) by_key = g_hash_table_new(g_int64_hash, g_int64_equal);
 
     if (!res)

@@ -268,6 +268,13 @@ static void test_tasks_end_with_their_host(void)
         step(s, cluster_step, "1");
         agents_report(s);
     }
+    run_sql(s, "UPDATE instances SET ever_defined = true, seen = 'off'");
+    step(s, container_instance_step, "1");
+    reason = sql(s, "SELECT stopped_reason FROM tasks WHERE ci_id = 1");
+    g_assert_cmpstr(reason, ==, "Host EC2 (instance i-00000000000000001) stopped.");
+    g_clear_pointer(&reason, g_free);
+    run_sql(s, "UPDATE tasks SET last_status = 'RUNNING', desired_status = 'RUNNING',"
+               " stopped_reason = NULL, stop_code = NULL WHERE ci_id = 1");
     run_sql(s, "UPDATE instances SET terminated_at = now(), desired = 'terminated'");
     step(s, container_instance_step, "1");
     g_assert_cmpint(number(s, "SELECT count(*) FROM container_instances WHERE status = 'INACTIVE'"),
