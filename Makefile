@@ -63,10 +63,8 @@ $(foreach r,$(ROOMS),$(eval $(call ROOM,$(r))))
 
 link = @$(if $(V),,echo "  LINK    $@") ; $(if $(V),set -x;) $(CC) $(LDFLAGS) -o $@ -Wl,--start-group $(1) -Wl,--end-group $(PKG_LIBS) -lm
 
-# handlers are found by a table: the linker must take them all
-ALL_HANDLERS := -Wl,--whole-archive $(call lib,handlers) -Wl,--no-whole-archive
 $(BUILD)/berthd: $(foreach r,$(BERTHD_ROOMS),$(call lib,$(r)))
-	$(call link,$(ALL_HANDLERS) $^)
+	$(call link,$^)
 $(BUILD)/berth: $(foreach r,$(CLI_ROOMS),$(call lib,$(r)))
 	$(call link,$^)
 $(BUILD)/berth-agent: $(foreach r,$(AGENT_ROOMS),$(call lib,$(r)))

@@ -7,7 +7,7 @@ TEST_ROOMS  := server handlers reconcile agent cli drivers store wire model cata
 
 $(BUILD)/tests/%.o: CFLAGS += -Itests
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_LIB) $(foreach r,$(TEST_ROOMS),$(call lib,$(r)))
-	$(call link,$(filter-out $(call lib,handlers),$^) $(ALL_HANDLERS))
+	$(call link,$^)
 
 .SECONDARY:
 .PHONY: tests

@@ -128,8 +128,10 @@ static gboolean not_the_callers(const Request *rq, GError **error)
     const char *id = request_text(rq, "AccessKeyId");
 
     if (strcmp(id, rq->identity->access_key_id) == 0)
-        return fail(error, ADMIN_IN_USE, "access key \"%s\" signed this call: use another one to "
-                    "change it", id);
+        return fail(error, ADMIN_IN_USE,
+                    "access key \"%s\" signed this call: use another one to "
+                    "change it",
+                    id);
     return TRUE;
 }
 

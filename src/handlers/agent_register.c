@@ -38,7 +38,8 @@ static gboolean read_ports(const json_t *resource, GArray *ports, GError **error
     const json_t *text;
     size_t n;
 
-    json_array_foreach(json_object_get(resource, "stringSetValue"), n, text) {
+    json_array_foreach(json_object_get(resource, "stringSetValue"), n, text)
+    {
         guint64 port = 0;
         if (!g_ascii_string_to_unsigned(json_string_value(text), 10, 1, PORT_MAX, &port, NULL))
             return fail(error, INVALID_PARAMETER, "\"%s\" is not a port", json_string_value(text));
@@ -80,9 +81,8 @@ static gboolean read_resources(const Request *rq, Registration *r, GError **erro
     r->facts.cpu = r->facts.memory_mib = -1;
     r->facts.ports_tcp = r->ports_tcp = g_array_new(FALSE, FALSE, sizeof(gint64));
     r->facts.ports_udp = r->ports_udp = g_array_new(FALSE, FALSE, sizeof(gint64));
-    json_array_foreach(request_member(rq, "totalResources"), n, resource)
-        if (!read_resource(r, resource, error))
-            return FALSE;
+    json_array_foreach(request_member(rq, "totalResources"), n,
+                       resource) if (!read_resource(r, resource, error)) return FALSE;
     if (r->facts.cpu < 0 || r->facts.memory_mib < 0)
         return fail(error, INVALID_PARAMETER, "totalResources must name CPU and MEMORY");
     return TRUE;
@@ -95,9 +95,8 @@ static gboolean has_attribute(const json_t *list, const char *name)
     const json_t *attribute;
     size_t n;
 
-    json_array_foreach(list, n, attribute)
-        if (g_strcmp0(tree_text(attribute, "name"), name) == 0)
-            return TRUE;
+    json_array_foreach(list, n, attribute) if (g_strcmp0(tree_text(attribute, "name"), name) ==
+                                               0) return TRUE;
     return FALSE;
 }
 
@@ -118,7 +117,8 @@ static void keep_custom_attributes(json_t *list, const json_t *known)
     json_t *attribute;
     size_t n;
 
-    json_array_foreach(known, n, attribute) {
+    json_array_foreach(known, n, attribute)
+    {
         const char *name = tree_text(attribute, "name");
         if (name && !is_capability(name) && !has_attribute(list, name))
             json_array_append(list, attribute);
@@ -143,9 +143,7 @@ static gboolean read_attributes(const Request *rq, Registration *r, GError **err
 
     if (json_array_size(sent) > ATTRIBUTES_MAX)
         return fail(error, INVALID_PARAMETER, "more than %d attributes", ATTRIBUTES_MAX);
-    json_array_foreach(sent, n, attribute)
-        if (!check_attribute(attribute, error))
-            return FALSE;
+    json_array_foreach(sent, n, attribute) if (!check_attribute(attribute, error)) return FALSE;
     r->facts.attributes = r->attributes = sent ? json_deep_copy(sent) : json_array();
     return TRUE;
 }
@@ -183,7 +181,8 @@ static AgentMachine *caller_machine(Request *rq, GError **error)
     return machine;
 }
 
-/* The row this agent had: by the ARN it remembers, else by its instance. NULL without error: new. */
+/* The row this agent had: by the ARN it remembers, else by its instance. NULL without error: new.
+ */
 static AgentRow *known_row(Request *rq, const AgentMachine *machine, GError **error)
 {
     const char *arn = request_text(rq, "containerInstanceArn");
@@ -191,8 +190,7 @@ static AgentRow *known_row(Request *rq, const AgentMachine *machine, GError **er
     if (arn) {
         const char *slash = strrchr(arn, '/');
         GError *cause = NULL;
-        AgentRow *row =
-            agents_find(rq->tx, rq->account_id, slash ? slash + 1 : arn, &cause);
+        AgentRow *row = agents_find(rq->tx, rq->account_id, slash ? slash + 1 : arn, &cause);
         if (row)
             return row;
         if (cause) {
@@ -209,7 +207,8 @@ static gboolean same_type(const AgentRow *row, const AgentMachine *machine, GErr
     const json_t *attribute;
     size_t n;
 
-    json_array_foreach(row->attributes, n, attribute) {
+    json_array_foreach(row->attributes, n, attribute)
+    {
         const char *before = tree_text(attribute, "value");
         if (!machine || g_strcmp0(tree_text(attribute, "name"), "ecs.instance-type") != 0 ||
             g_strcmp0(before, machine->instance_type) == 0)
@@ -228,7 +227,8 @@ static gboolean update_row(Request *rq, const AgentRow *row, const Cluster *clus
     if (row->cluster_id != cluster->id)
         return fail(error, INVALID_PARAMETER,
                     "container instance %s is registered in cluster \"%s\": deregister it there "
-                    "first", row->container_instance_id, row->cluster_name);
+                    "first",
+                    row->container_instance_id, row->cluster_name);
     if (!same_type(row, machine, error))
         return FALSE;
     keep_custom_attributes(r->attributes, row->attributes);
@@ -279,8 +279,8 @@ static json_t *port_set(const char *name, const GArray *ports)
     json_t *set = json_array();
 
     for (guint i = 0; i < ports->len; i++)
-        json_array_append_new(
-            set, json_sprintf("%" G_GINT64_FORMAT, g_array_index(ports, gint64, i)));
+        json_array_append_new(set,
+                              json_sprintf("%" G_GINT64_FORMAT, g_array_index(ports, gint64, i)));
     return json_pack("{s:s, s:s, s:f, s:I, s:I, s:o}", "name", name, "type", "STRINGSET",
                      "doubleValue", 0.0, "longValue", (json_int_t)0, "integerValue", (json_int_t)0,
                      "stringSetValue", set);

@@ -14,11 +14,10 @@ static gboolean check_one(Request *rq, const char *named, GError **error)
 {
     const char *slash = strrchr(named, '/');
     const char *id = slash ? slash + 1 : named;
-    g_autoptr(PGresult) res =
-        db_query(rq->tx, error,
-                 "SELECT ec2_instance_id = $3 FROM container_instances"
-                 " WHERE account_id = $1 AND container_instance_id = $2",
-                 DB_ARGS(rq->account_id, id, rq->identity->subject));
+    g_autoptr(PGresult) res = db_query(rq->tx, error,
+                                       "SELECT ec2_instance_id = $3 FROM container_instances"
+                                       " WHERE account_id = $1 AND container_instance_id = $2",
+                                       DB_ARGS(rq->account_id, id, rq->identity->subject));
     if (!res)
         return FALSE;
     if (PQntuples(res) > 0 && !db_truth(res, 0, 0))
@@ -41,8 +40,8 @@ gboolean agent_check_self(Request *rq, GError **error)
         if (one && !check_one(rq, one, error))
             return FALSE;
     }
-    json_array_foreach(request_member(rq, "containerInstances"), n, named)
-        if (json_is_string(named) && !check_one(rq, json_string_value(named), error))
-            return FALSE;
+    json_array_foreach(request_member(rq, "containerInstances"), n,
+                       named) if (json_is_string(named) &&
+                                  !check_one(rq, json_string_value(named), error)) return FALSE;
     return TRUE;
 }

@@ -8,8 +8,8 @@
 
 #include <string.h>
 
-#define REASON_MAX 1024
-#define RANGE_MAX  1000
+#define REASON_MAX         1024
+#define RANGE_MAX          1000
 
 #define STOP_EXITED        "EssentialContainerExited"
 #define STOP_EXITED_REASON "Essential container in task exited"
@@ -37,8 +37,10 @@ static const char *request_status(const Request *rq, GError **error)
     const char *status = known_status(request_text(rq, "status"));
 
     if (!status)
-        return fail_null(error, INVALID_PARAMETER, "status \"%s\" is not one of PENDING, RUNNING, "
-                         "STOPPED", request_text(rq, "status") ? request_text(rq, "status") : "");
+        return fail_null(error, INVALID_PARAMETER,
+                         "status \"%s\" is not one of PENDING, RUNNING, "
+                         "STOPPED",
+                         request_text(rq, "status") ? request_text(rq, "status") : "");
     return status;
 }
 
@@ -55,8 +57,8 @@ static ReportedTask *reported_task(Request *rq, GError **error)
         g_propagate_error(error, cause);
         return NULL;
     }
-    if (!task || (agent_is_caller(rq) &&
-                  g_strcmp0(task->ec2_instance_id, rq->identity->subject) != 0))
+    if (!task ||
+        (agent_is_caller(rq) && g_strcmp0(task->ec2_instance_id, rq->identity->subject) != 0))
         return fail_null(error, INVALID_PARAMETER, "The referenced task was not found.");
     return g_steal_pointer(&task);
 }
@@ -88,8 +90,8 @@ static json_t *container_report(const json_t *change, GError **error)
     copy_as(report, "exit_code", change, "exitCode");
     copy_as(report, "image_digest", change, "imageDigest");
     if (reason) {
-        g_autofree char *cut = g_utf8_substring(reason, 0, MIN(g_utf8_strlen(reason, -1),
-                                                               REASON_MAX));
+        g_autofree char *cut =
+            g_utf8_substring(reason, 0, MIN(g_utf8_strlen(reason, -1), REASON_MAX));
         json_object_set_new(report, "reason", json_string(cut));
     }
     return report;
@@ -101,7 +103,8 @@ static json_t *container_reports(const json_t *changes, GError **error)
     const json_t *change;
     size_t n;
 
-    json_array_foreach(changes, n, change) {
+    json_array_foreach(changes, n, change)
+    {
         json_t *report = container_report(change, error);
         if (!report)
             return NULL;
@@ -139,8 +142,7 @@ static void collect_ports(const json_t *reports, GArray *tcp, GArray *udp)
 
     json_array_foreach(reports, n, report)
         json_array_foreach(json_object_get(report, "bindings"), m, binding)
-            add_binding(binding,
-                        g_strcmp0(tree_text(binding, "protocol"), "udp") == 0 ? udp : tcp);
+            add_binding(binding, g_strcmp0(tree_text(binding, "protocol"), "udp") == 0 ? udp : tcp);
 }
 
 /* -- the task */
@@ -151,9 +153,7 @@ static gboolean some_never_ran(const json_t *reports)
     const json_t *report;
     size_t n;
 
-    json_array_foreach(reports, n, report)
-        if (!json_object_get(report, "exit_code"))
-            return TRUE;
+    json_array_foreach(reports, n, report) if (!json_object_get(report, "exit_code")) return TRUE;
     return json_array_size(reports) == 0;
 }
 
@@ -165,7 +165,7 @@ static void derive_stop(const ReportedTask *task, const char *reason, const json
         return;
     gboolean ran = task->ever_running || !some_never_ran(reports);
     report->stop_code = ran ? STOP_EXITED : STOP_FAILED;
-    report->stopped_reason = ran                ? STOP_EXITED_REASON
+    report->stopped_reason = ran                 ? STOP_EXITED_REASON
                              : reason && *reason ? reason
                                                  : STOP_FAILED_REASON;
 }
@@ -213,8 +213,7 @@ json_t *submit_task_state_change(Request *rq, GError **error)
     if (!status || !no_attachments(request_member(rq, "attachments"), error))
         return NULL;
     g_autoptr(ReportedTask) task = reported_task(rq, error);
-    json_auto_t *reports =
-        task ? container_reports(request_member(rq, "containers"), error) : NULL;
+    json_auto_t *reports = task ? container_reports(request_member(rq, "containers"), error) : NULL;
     if (!reports)
         return NULL;
     TaskReport report = {

@@ -23,7 +23,8 @@ static void add_parts(json_t *parts, const RegionHealth *h)
              "start berthd with --role=all, or one of each role");
     add_part(parts, "hosts", h->hosts > 0 && h->hosts_up == h->hosts,
              g_strdup_printf("%" G_GINT64_FORMAT " of %" G_GINT64_FORMAT " up in %" G_GINT64_FORMAT
-                             " zones", h->hosts_up, h->hosts, h->zones),
+                             " zones",
+                             h->hosts_up, h->hosts, h->zones),
              "see berth host list, and berth why HOST");
     add_part(parts, "instances", h->instances_failed == 0,
              g_strdup_printf("%" G_GINT64_FORMAT " running of %" G_GINT64_FORMAT,
@@ -50,8 +51,7 @@ json_t *get_status(Request *rq, GError **error)
     json_t *parts = json_array();
     add_part(parts, "database", TRUE, g_strdup("answers"), NULL);
     add_parts(parts, health);
-    json_array_foreach(parts, n, part)
-        well &= json_object_get(part, "Remedy") == NULL;
+    json_array_foreach(parts, n, part) well &= json_object_get(part, "Remedy") == NULL;
     return json_pack("{s:s, s:s, s:s, s:s, s:I, s:o}", "Health", well ? "OK" : "DEGRADED",
                      "Version", BERTH_VERSION, "Name", rq->context->config->name, "Region",
                      rq->region, "StartedAt", (json_int_t)health->started_us, "Parts", parts);

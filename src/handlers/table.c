@@ -1,15 +1,5 @@
 #include "handlers/table.h"
 
-/* A row may stand before its handler does: such a handler is NULL here. */
-#define ACTION(operation, function, mode, resource)                                                \
-    json_t *function(Request *rq, GError **error) __attribute__((weak));
-#include "catalog/berth.def"
-#include "catalog/ec2.def"
-#include "catalog/ecs.def"
-#include "catalog/iam.def"
-#include "catalog/sts.def"
-#undef ACTION
-
 #define ACTION(operation, function, mode, resource) [OP_BERTH_##operation] = function,
 static const ActionHandler berth_handlers[OP_BERTH__COUNT] = {
 #include "catalog/berth.def"

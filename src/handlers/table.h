@@ -3,15 +3,14 @@
  *
  * A row ACTION(RunTask, run_task, DB_WRITE, "...") of catalog/ecs.def names the function that
  * serves it; the file that defines run_task includes this header, so the compiler compares them.
- * A row whose handler is not there yet answers as an operation that is not built.
+ * A row whose function does not exist does not link.
  */
 #pragma once
 
 #include "catalog/catalog.h"
 #include "handlers/request.h"
 
-#define ACTION(operation, function, mode, resource)                                                \
-    json_t *function(Request *rq, GError **error);
+#define ACTION(operation, function, mode, resource) json_t *function(Request *rq, GError **error);
 #include "catalog/berth.def"
 #include "catalog/ec2.def"
 #include "catalog/ecs.def"

@@ -8,8 +8,8 @@
 
 /* What the agent takes under the definition's own name and form. */
 static const char *const container_members[] = {
-    "image",       "essential",  "entryPoint",  "links",        "mountPoints",
-    "volumesFrom", "dependsOn",  "startTimeout", "stopTimeout",  "environmentFiles",
+    "image",       "essential", "entryPoint",   "links",       "mountPoints",
+    "volumesFrom", "dependsOn", "startTimeout", "stopTimeout", "environmentFiles",
 };
 
 static void copy_member(json_t *to, const json_t *from, const char *name)
@@ -25,9 +25,8 @@ static const json_t *override_of(const PayloadTask *task, const char *name)
     const json_t *entry;
     size_t n;
 
-    json_array_foreach(json_object_get(task->overrides, "containerOverrides"), n, entry)
-        if (g_strcmp0(tree_text(entry, "name"), name) == 0)
-            return entry;
+    json_array_foreach(json_object_get(task->overrides, "containerOverrides"), n,
+                       entry) if (g_strcmp0(tree_text(entry, "name"), name) == 0) return entry;
     return NULL;
 }
 
@@ -36,7 +35,8 @@ static void add_environment(json_t *map, const json_t *list)
     const json_t *pair;
     size_t n;
 
-    json_array_foreach(list, n, pair) {
+    json_array_foreach(list, n, pair)
+    {
         const char *name = tree_text(pair, "name"), *value = tree_text(pair, "value");
         if (name)
             json_object_set_new(map, name, json_string(value ? value : ""));
@@ -61,7 +61,8 @@ static json_t *port_mappings(const json_t *container)
     const json_t *mapping;
     size_t n;
 
-    json_array_foreach(json_object_get(container, "portMappings"), n, mapping) {
+    json_array_foreach(json_object_get(container, "portMappings"), n, mapping)
+    {
         json_t *entry = json_object();
         for (gsize i = 0; i < G_N_ELEMENTS(members); i++)
             copy_member(entry, mapping, members[i]);
@@ -143,8 +144,7 @@ static json_t *mapped(const json_t *list, json_t *(*map)(const json_t *))
     const json_t *element;
     size_t n;
 
-    json_array_foreach(list, n, element)
-        json_array_append_new(out, map(element));
+    json_array_foreach(list, n, element) json_array_append_new(out, map(element));
     return out;
 }
 
@@ -203,8 +203,7 @@ json_t *payload_task(const PayloadTask *task)
 {
     g_autofree char *arn = ecs_arn_in_cluster(task->region, task->account_id, "task",
                                               task->cluster_name, task->task_id);
-    g_autofree char *cluster =
-        ecs_arn_cluster(task->region, task->account_id, task->cluster_name);
+    g_autofree char *cluster = ecs_arn_cluster(task->region, task->account_id, task->cluster_name);
     json_t *out = json_pack("{s:s, s:s, s:s}", "arn", arn, "desiredStatus", task->desired_status,
                             "taskClusterArn", cluster);
 

@@ -2,8 +2,8 @@
  * model/payload.h - what an agent is told: a task as the Amazon agent's PayloadMessage has it
  *
  * Pure. Types are exact, or the agent drops the whole message without a word: container sizes are
- * integers, a task's cpu is a number of vCPUs, family and version are strings, Docker's part is JSON in
- * strings. What the agent has no field for goes into Docker's config and hostConfig.
+ * integers, a task's cpu is a number of vCPUs, family and version are strings, Docker's part is
+ * JSON in strings. What the agent has no field for goes into Docker's config and hostConfig.
  * Source: ECS agent 1.70 and later, ACS PayloadMessage; Docker Engine API "ContainerCreate".
  */
 #pragma once
@@ -16,8 +16,8 @@ typedef struct {
     const char *account_id;
     const char *cluster_name;
     const char *task_id;
-    const char *desired_status;    /* "RUNNING" or "STOPPED" */
-    const char *family;            /* from here on: for RUNNING only */
+    const char *desired_status; /* "RUNNING" or "STOPPED" */
+    const char *family;         /* from here on: for RUNNING only */
     gint64 revision;
     const char *launch_type;
     const char *task_group;

@@ -45,9 +45,12 @@ static json_t *health_check(const json_t *check)
 static json_t *config_tree(const json_t *container)
 {
     static const char *const members[][2] = {
-        { "User", "user" },           { "WorkingDir", "workingDirectory" },
-        { "Hostname", "hostname" },   { "Labels", "dockerLabels" },
-        { "Tty", "pseudoTerminal" },  { "OpenStdin", "interactive" },
+        { "User", "user" },
+        { "WorkingDir", "workingDirectory" },
+        { "Hostname", "hostname" },
+        { "Labels", "dockerLabels" },
+        { "Tty", "pseudoTerminal" },
+        { "OpenStdin", "interactive" },
         { "NetworkDisabled", "disableNetworking" },
     };
     json_t *out = json_object();
@@ -66,9 +69,8 @@ static void add_extra_hosts(json_t *out, const json_t *hosts)
     const json_t *host;
     size_t n;
 
-    json_array_foreach(hosts, n, host)
-        json_array_append_new(list, json_sprintf("%s:%s", tree_text(host, "hostname"),
-                                                 tree_text(host, "ipAddress")));
+    json_array_foreach(hosts, n, host) json_array_append_new(
+        list, json_sprintf("%s:%s", tree_text(host, "hostname"), tree_text(host, "ipAddress")));
     if (json_array_size(list))
         json_object_set_new(out, "ExtraHosts", list);
     else
@@ -121,9 +123,8 @@ static const char *device_permissions(const json_t *list, char ret_text[4])
     gsize used = 0, n;
 
     for (gsize i = 0; i < G_N_ELEMENTS(names); i++)
-        json_array_foreach(list, n, name)
-            if (g_strcmp0(json_string_value(name), names[i]) == 0 && used < 3)
-                ret_text[used++] = "rwm"[i];
+        json_array_foreach(list, n, name) if (g_strcmp0(json_string_value(name), names[i]) == 0 &&
+                                              used < 3) ret_text[used++] = "rwm"[i];
     ret_text[used] = '\0';
     return used ? ret_text : "rwm";
 }
@@ -134,14 +135,16 @@ static json_t *devices(const json_t *list)
     const json_t *device;
     size_t n;
 
-    json_array_foreach(list, n, device) {
+    json_array_foreach(list, n, device)
+    {
         const char *host = tree_text(device, "hostPath");
         const char *inside = tree_text(device, "containerPath");
         char permissions[4];
         json_array_append_new(
-            out, json_pack("{s:s, s:s, s:s}", "PathOnHost", host, "PathInContainer",
-                           inside ? inside : host, "CgroupPermissions",
-                           device_permissions(json_object_get(device, "permissions"), permissions)));
+            out,
+            json_pack("{s:s, s:s, s:s}", "PathOnHost", host, "PathInContainer",
+                      inside ? inside : host, "CgroupPermissions",
+                      device_permissions(json_object_get(device, "permissions"), permissions)));
     }
     return out;
 }
@@ -152,7 +155,8 @@ static json_t *tmpfs(const json_t *list)
     const json_t *mount, *option;
     size_t n, m;
 
-    json_array_foreach(list, n, mount) {
+    json_array_foreach(list, n, mount)
+    {
         g_autoptr(GString) options = g_string_new(NULL);
         g_string_printf(options, "size=%" G_GINT64_FORMAT "m", tree_int(mount, "size", 0));
         json_array_foreach(json_object_get(mount, "mountOptions"), m, option)
@@ -206,7 +210,8 @@ static json_t *host_config_tree(const json_t *container, const char *network_mod
 
     /* an awsvpc task's containers join their pause container's network: the agent sets it */
     if (g_strcmp0(network_mode, "awsvpc") != 0)
-        json_object_set_new(out, "NetworkMode", json_string(network_mode ? network_mode : "bridge"));
+        json_object_set_new(out, "NetworkMode",
+                            json_string(network_mode ? network_mode : "bridge"));
     for (gsize i = 0; i < G_N_ELEMENTS(members); i++)
         rename_member(out, members[i][0], container, members[i][1]);
     if (reservation_mib)
@@ -236,8 +241,8 @@ json_t *payload_docker_config(const json_t *container, const char *network_mode,
                           : payload_checks_health(container)                       ? API_HEALTH
                                                                                    : API_PLAIN;
 
-    return json_pack("{s:o, s:o, s:s}", "config", as_string(config_tree(container)), "hostConfig",
-                     as_string(host_config_tree(container, network_mode, memory_mib,
-                                                memory_reservation_mib)),
-                     "version", version);
+    return json_pack(
+        "{s:o, s:o, s:s}", "config", as_string(config_tree(container)), "hostConfig",
+        as_string(host_config_tree(container, network_mode, memory_mib, memory_reservation_mib)),
+        "version", version);
 }

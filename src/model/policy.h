@@ -12,9 +12,9 @@
 #include <glib.h>
 
 typedef struct {
-    gboolean session;          /* temporary credentials of a role */
-    gboolean agent;            /* ... of the role of container agents */
-    gboolean admin;            /* of an account that may call the admin service */
+    gboolean session; /* temporary credentials of a role */
+    gboolean agent;   /* ... of the role of container agents */
+    gboolean admin;   /* of an account that may call the admin service */
     const char *principal_arn;
 } PolicyPrincipal;
 

@@ -170,9 +170,8 @@ static void log_call(const Passage *passage, gint64 took_us)
 
 void api_call(const Api *api, const ApiCall *call, ApiAnswer *ret_answer)
 {
-    g_auto(Passage) passage = {
-        .api = api, .call = call, .answer = ret_answer, .now_us = clock_now_us()
-    };
+    g_auto(Passage)
+        passage = { .api = api, .call = call, .answer = ret_answer, .now_us = clock_now_us() };
     g_autoptr(GError) error = NULL;
 
     *ret_answer = (ApiAnswer){ .status = 200 };

@@ -9,11 +9,11 @@
 
 #include <string.h>
 
-#define HEARTBEAT_MS   30000
-#define PROBE_MS       5000
-#define RESEND_MS      30000
-#define RETRY_MS       2000
-#define COLLECT_MAX    50
+#define HEARTBEAT_MS 30000
+#define PROBE_MS     5000
+#define RESEND_MS    30000
+#define RETRY_MS     2000
+#define COLLECT_MAX  50
 
 void channel_send(ChannelConn *conn, const char *type, json_t *message)
 {
@@ -81,8 +81,8 @@ static char *payload_text(const Collect *collect, const char *region, const Chan
         .container_uuids = task->container_uuids,
     };
     json_auto_t *message =
-        payload_message(message_id, sequence, collect->cluster_arn,
-                        collect->container_instance_arn, clock_now_us(), payload_task(&payload));
+        payload_message(message_id, sequence, collect->cluster_arn, collect->container_instance_arn,
+                        clock_now_us(), payload_task(&payload));
 
     return json_dumps(message, JSON_COMPACT);
 }
@@ -101,8 +101,7 @@ static gboolean make_messages(Collect *collect, const ChannelWorld *world, DbTx 
         return FALSE;
     for (guint i = 0; i < tasks->len; i++)
         g_ptr_array_add(collect->texts, payload_text(collect, world->config->region,
-                                                     tasks->pdata[i], ids->pdata[i],
-                                                     sequence + i));
+                                                     tasks->pdata[i], ids->pdata[i], sequence + i));
     return TRUE;
 }
 
@@ -170,8 +169,8 @@ static void collect_begin(ChannelLoop *loop, ChannelConn *conn, ChannelWork whic
 {
     Collect *collect = g_new0(Collect, 1);
 
-    collect->job = (ChannelJob){ .work = collect_work, .done = collect_done,
-                                 .clear = collect_clear };
+    collect->job =
+        (ChannelJob){ .work = collect_work, .done = collect_done, .clear = collect_clear };
     collect->conn_id = conn->id;
     collect->ci_id = conn->ci_id;
     collect->which = which;

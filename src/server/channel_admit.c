@@ -182,23 +182,21 @@ static void fill_refused(ChannelAdmission *out, const GError *cause)
 
     out->admitted = FALSE;
     out->status = ours ? 400 : 503;
-    out->code = !ours                              ? "ServerException"
-                : code == ERROR_INACTIVE_INSTANCE  ? "InactiveInstanceException"
-                : code == ERROR_INVALID_INSTANCE   ? "InvalidInstanceException"
-                : code == ERROR_INVALID_CLUSTER    ? "InvalidClusterException"
-                : code == ERROR_MALFORMED_REQUEST  ? "BadRequestException"
-                                                   : "AccessDeniedException";
+    out->code = !ours                             ? "ServerException"
+                : code == ERROR_INACTIVE_INSTANCE ? "InactiveInstanceException"
+                : code == ERROR_INVALID_INSTANCE  ? "InvalidInstanceException"
+                : code == ERROR_INVALID_CLUSTER   ? "InvalidClusterException"
+                : code == ERROR_MALFORMED_REQUEST ? "BadRequestException"
+                                                  : "AccessDeniedException";
     out->message = g_strdup(ours ? cause->message : "try again");
 }
 
 void channel_admit(const ChannelWorld *world, ChannelKind kind, const Upgrade *upgrade,
                    const char *over_session, ChannelAdmission *ret)
 {
-    g_auto(Admitting) a = { .world = world,
-                            .kind = kind,
-                            .upgrade = upgrade,
-                            .over_session = over_session,
-                            .out = ret };
+    g_auto(Admitting) a = {
+        .world = world, .kind = kind, .upgrade = upgrade, .over_session = over_session, .out = ret
+    };
     g_autoptr(GError) error = NULL;
 
     *ret = (ChannelAdmission){ 0 };

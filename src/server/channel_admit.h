@@ -16,7 +16,7 @@ typedef struct {
     int status;
     const char *code; /* "InactiveInstanceException"; static */
     char *message;
-    gboolean held_here;   /* by another session of this daemon: */
+    gboolean held_here; /* by another session of this daemon: */
     char *held_session;
     /* when admitted, or held_here */
     gint64 ci_id;
@@ -29,7 +29,8 @@ typedef struct {
     char *container_instance_arn;
 } ChannelAdmission;
 
-/* over_session: a session of this daemon that has ended, though its row says otherwise; NULL: none. */
+/* over_session: a session of this daemon that has ended, though its row says otherwise; NULL: none.
+ */
 void channel_admit(const ChannelWorld *world, ChannelKind kind, const Upgrade *upgrade,
                    const char *over_session, ChannelAdmission *ret);
 void channel_admission_clear(ChannelAdmission *admission);

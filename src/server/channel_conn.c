@@ -8,10 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#define READ_SIZE        16384
-#define OPENING_MS       15000
-#define CLOSING_MS       5000
-#define MESSAGE_MAX      (1024 * 1024 + 4096)
+#define READ_SIZE   16384
+#define OPENING_MS  15000
+#define CLOSING_MS  5000
+#define MESSAGE_MAX (1024 * 1024 + 4096)
 
 ChannelConn *conn_new(guint64 id, int fd, const char *peer, SSL_CTX *tls)
 {
@@ -164,8 +164,8 @@ gboolean conn_flush(ChannelConn *conn)
         return !conn->broken;
     conn->wants_write = FALSE;
     while (conn->raw_done < conn->raw->len) {
-        gsize sent = write_some(conn, conn->raw->data + conn->raw_done,
-                                conn->raw->len - conn->raw_done);
+        gsize sent =
+            write_some(conn, conn->raw->data + conn->raw_done, conn->raw->len - conn->raw_done);
         if (!sent)
             return !conn->broken;
         conn->raw_done += sent;

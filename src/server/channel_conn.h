@@ -17,7 +17,7 @@ typedef enum {
     CONN_REQUEST,   /* the upgrade request comes */
     CONN_ADMITTING, /* a worker looks who it is */
     CONN_OPEN,
-    CONN_CLOSING,   /* what is to be written is written, then it ends */
+    CONN_CLOSING, /* what is to be written is written, then it ends */
 } ConnStage;
 
 typedef enum { CHANNEL_ACS, CHANNEL_TCS } ChannelKind;
@@ -29,16 +29,16 @@ typedef struct {
     ConnStage stage;
     ChannelKind kind;
     char peer[46];
-    GByteArray *in;   /* of the request */
-    GByteArray *raw;  /* HTTP to be written, before the WebSocket's frames */
+    GByteArray *in;  /* of the request */
+    GByteArray *raw; /* HTTP to be written, before the WebSocket's frames */
     gsize raw_done;
     Upgrade *upgrade;
     Ws *ws;
     gboolean wants_write;
-    gboolean broken;  /* no more bytes in or out */
-    guint32 events;   /* registered with epoll */
-    gint64 deadline_ms;     /* of the stages before CONN_OPEN, and of CONN_CLOSING */
-    gint64 heard_ms;        /* last whole message or pong */
+    gboolean broken;    /* no more bytes in or out */
+    guint32 events;     /* registered with epoll */
+    gint64 deadline_ms; /* of the stages before CONN_OPEN, and of CONN_CLOSING */
+    gint64 heard_ms;    /* last whole message or pong */
     /* from admission */
     gint64 ci_id;
     char *session;
@@ -49,17 +49,17 @@ typedef struct {
     char *container_instance_arn;
     const char *cause; /* why it ended, for the row and the log; static */
     /* the loop's notes */
-    gpointer loop;      /* ChannelLoop it belongs to */
-    char *over_session; /* of its row, found to be over: to be taken over */
-    gint64 heartbeat_ms;   /* when the next is due */
-    gint64 probe_ms;       /* answer must have come by then; 0: no probe */
-    gint64 resend_ms;      /* when unacknowledged payloads go again; 0: none are out */
+    gpointer loop;       /* ChannelLoop it belongs to */
+    char *over_session;  /* of its row, found to be over: to be taken over */
+    gint64 heartbeat_ms; /* when the next is due */
+    gint64 probe_ms;     /* answer must have come by then; 0: no probe */
+    gint64 resend_ms;    /* when unacknowledged payloads go again; 0: none are out */
     guint unacked;
-    gboolean collecting;   /* a worker gathers its payloads */
+    gboolean collecting; /* a worker gathers its payloads */
     gboolean collect_again;
     gboolean heard_since_touch;
     gboolean rival_noted;
-    GPtrArray *acks;       /* message ids not yet recorded */
+    GPtrArray *acks; /* message ids not yet recorded */
     gboolean acking;
 } ChannelConn;
 
@@ -67,8 +67,8 @@ typedef struct {
 ChannelConn *conn_new(guint64 id, int fd, const char *peer, SSL_CTX *tls);
 void conn_free(ChannelConn *conn);
 
-/* Reads what there is. In CONN_REQUEST it sets upgrade when that is whole. In CONN_OPEN messages go to
- * the Ws's callback. FALSE when the connection is over. */
+/* Reads what there is. In CONN_REQUEST it sets upgrade when that is whole. In CONN_OPEN messages go
+ * to the Ws's callback. FALSE when the connection is over. */
 gboolean conn_read(ChannelConn *conn, GError **error);
 /* Writes what can be written; sets wants_write when something is left. FALSE when it is over. */
 gboolean conn_flush(ChannelConn *conn);

@@ -12,12 +12,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define EVENTS_MAX     256
-#define TICK_MS        500
-#define OPENING_MAX    1024
-#define CONNS_MAX      20000
-#define PENDING_MAX    (8 * 1024 * 1024)
-#define KEEPALIVE_MS   60000
+#define EVENTS_MAX   256
+#define TICK_MS      500
+#define OPENING_MAX  1024
+#define CONNS_MAX    20000
+#define PENDING_MAX  (8 * 1024 * 1024)
+#define KEEPALIVE_MS 60000
 
 /* Ids of what is not a connection, in epoll's data. */
 enum { EVENT_LISTENER = 0, EVENT_JOBS = 1, FIRST_CONN = 2 };
@@ -117,8 +117,8 @@ static void accept_all(ChannelLoop *loop)
     for (;;) {
         struct sockaddr_in from = { 0 };
         socklen_t size = sizeof from;
-        int fd = accept4(loop->listen_fd, (struct sockaddr *)&from, &size,
-                         SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd =
+            accept4(loop->listen_fd, (struct sockaddr *)&from, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0)
             return;
         accept_one(loop, fd, &from);

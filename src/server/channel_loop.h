@@ -18,11 +18,11 @@ typedef struct {
     GHashTable *conns; /* id -> ChannelConn; owns them */
     GHashTable *by_ci; /* ci_id -> ChannelConn of its ACS session */
     guint64 last_id;
-    guint opening;     /* connections before CONN_OPEN */
-    gint64 tick_ms;    /* when timers are looked at next */
+    guint opening;  /* connections before CONN_OPEN */
+    gint64 tick_ms; /* when timers are looked at next */
     gint64 touch_ms;
     gint64 sweep_ms;
-    gint stopping;     /* atomic */
+    gint stopping; /* atomic */
 } ChannelLoop;
 
 /* Registers listener and eventfd. Error: CONFIG. */
@@ -56,6 +56,7 @@ gboolean tcs_tick(ChannelLoop *loop, ChannelConn *conn, gint64 now_ms);
 
 /* {"type": type, "message": message}; takes message. */
 void channel_send(ChannelConn *conn, const char *type, json_t *message);
-/* The type of a message and (borrowed from the result) its body; NULL when it is none. New reference. */
+/* The type of a message and (borrowed from the result) its body; NULL when it is none. New
+ * reference. */
 json_t *channel_parse(const char *text, gsize length, const char **ret_type,
                       const json_t **ret_message);

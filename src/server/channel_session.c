@@ -87,7 +87,8 @@ static gboolean meet_rival(ChannelLoop *loop, ChannelConn *conn, Admit *admit)
         if (!holder->rival_noted)
             note_begin(loop, holder->ci_id,
                        g_strdup_printf("a second session, from %s, was refused: the one from %s "
-                                       "is open", conn->peer, holder->peer));
+                                       "is open",
+                                       conn->peer, holder->peer));
         holder->rival_noted = TRUE;
         acs_probe(loop, holder);
         return FALSE;
@@ -189,8 +190,8 @@ static void farewell_begin(ChannelLoop *loop, gint64 ci_id, const char *session,
 {
     Farewell *farewell = g_new0(Farewell, 1);
 
-    farewell->job = (ChannelJob){ .work = farewell_work, .done = nothing_done,
-                                  .clear = farewell_clear };
+    farewell->job =
+        (ChannelJob){ .work = farewell_work, .done = nothing_done, .clear = farewell_clear };
     farewell->ci_id = ci_id;
     farewell->session = g_strdup(session);
     farewell->text = text;
@@ -274,8 +275,8 @@ static void rounds_work(ChannelJob *job, const ChannelWorld *world)
     gboolean done = tx != NULL;
 
     if (done && r->heard->len)
-        done = channels_touch(tx, (const gint64 *)(const void *)r->heard->data, r->heard->len,
-                              &error);
+        done =
+            channels_touch(tx, (const gint64 *)(const void *)r->heard->data, r->heard->len, &error);
     if (done && r->sweep) {
         r->waiting = channels_waiting(tx, world->daemon_id, &error);
         done = r->waiting != NULL;

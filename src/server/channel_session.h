@@ -1,5 +1,6 @@
 /*
- * server/channel_session.h - a connection becomes a session of a container instance, and ends as one
+ * server/channel_session.h - a connection becomes a session of a container instance, and ends as
+ * one
  *
  * Belongs to the loop's thread, but for session_wake, which any thread may call.
  */

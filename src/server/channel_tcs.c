@@ -49,8 +49,8 @@ static void record(ChannelLoop *loop, const ChannelConn *conn, json_t *health,
 {
     Telemetry *telemetry = g_new0(Telemetry, 1);
 
-    telemetry->job = (ChannelJob){ .work = telemetry_work, .done = telemetry_done,
-                                   .clear = telemetry_clear };
+    telemetry->job =
+        (ChannelJob){ .work = telemetry_work, .done = telemetry_done, .clear = telemetry_clear };
     telemetry->ci_id = conn->ci_id;
     telemetry->health = health;
     telemetry->runtime_status = g_strdup(runtime_status);
@@ -70,7 +70,8 @@ static void add_health(json_t *reports, const json_t *task)
     const json_t *container;
     size_t n;
 
-    json_array_foreach(json_object_get(task, "containers"), n, container) {
+    json_array_foreach(json_object_get(task, "containers"), n, container)
+    {
         const char *name = json_string_value(json_object_get(container, "containerName"));
         const char *health = json_string_value(json_object_get(container, "healthStatus"));
         if (slash && name && is_health(health) && json_array_size(reports) < REPORTS_MAX)
@@ -85,8 +86,7 @@ static void take_health(ChannelLoop *loop, const ChannelConn *conn, const json_t
     const json_t *task;
     size_t n;
 
-    json_array_foreach(json_object_get(message, "tasks"), n, task)
-        add_health(reports, task);
+    json_array_foreach(json_object_get(message, "tasks"), n, task) add_health(reports, task);
     if (json_array_size(reports))
         record(loop, conn, json_incref(reports), NULL);
 }
@@ -97,7 +97,8 @@ static void take_status(ChannelLoop *loop, const ChannelConn *conn, const json_t
     const json_t *entry;
     size_t n;
 
-    json_array_foreach(json_object_get(message, "statuses"), n, entry) {
+    json_array_foreach(json_object_get(message, "statuses"), n, entry)
+    {
         const char *type = json_string_value(json_object_get(entry, "type"));
         const char *status = json_string_value(json_object_get(entry, "status"));
         for (gsize i = 0; i < G_N_ELEMENTS(known); i++)

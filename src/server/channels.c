@@ -15,9 +15,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define WORKERS        4
-#define BACKLOG        512
-#define LISTEN_WAIT_MS 100
+#define WORKERS         4
+#define BACKLOG         512
+#define LISTEN_WAIT_MS  100
 #define LISTEN_AGAIN_US 1000000
 
 struct Channels {
@@ -137,8 +137,8 @@ Channels *channels_start(const ChannelWorld *world, const char *cert_file, const
     loop->listen_fd = -1;
     loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     loop->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    loop->conns = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL,
-                                        (GDestroyNotify)conn_free);
+    loop->conns =
+        g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, (GDestroyNotify)conn_free);
     loop->by_ci = g_hash_table_new(g_int64_hash, g_int64_equal);
     if (!make_tls(loop, cert_file, key_file, error) || !make_listener(loop, error) ||
         !loop_watch_all(loop, error))

@@ -65,14 +65,13 @@ static gboolean open_stores(Daemon *daemon, GError **error)
     const char *user = daemon->role & DAEMON_API ? "berth_api" : "berth_reconcile";
     g_autofree char *key_file = g_build_filename(config->state_dir, "master.key", NULL);
 
-    if (!setup_check(config, error) ||
-        !crypto_load_key(key_file, TRUE, daemon->master_key, error))
+    if (!setup_check(config, error) || !crypto_load_key(key_file, TRUE, daemon->master_key, error))
         return FALSE;
     daemon->identity = db_pool_new(config->identity_dsn, user, IDENTITY_SESSIONS);
     daemon->region =
         db_pool_new(config->region_dsn, user, config->database_connections + SPARE_SESSIONS);
-    daemon->beat = beat_start(daemon->identity, daemon->region, daemon->id,
-                              role_name(daemon->role), error);
+    daemon->beat =
+        beat_start(daemon->identity, daemon->region, daemon->id, role_name(daemon->role), error);
     return daemon->beat != NULL;
 }
 
@@ -132,7 +131,8 @@ static gboolean start_all(Daemon *daemon, GError **error)
 {
     if (!open_stores(daemon, error))
         return FALSE;
-    if (daemon->role & DAEMON_API && (!start_api(daemon, error) || !bury_predecessor(daemon, error)))
+    if (daemon->role & DAEMON_API &&
+        (!start_api(daemon, error) || !bury_predecessor(daemon, error)))
         return FALSE;
     if (daemon->role & DAEMON_RECONCILE) {
         daemon->reconciler = reconcile_start(daemon->config, daemon->master_key, error);

@@ -13,13 +13,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define IDLE_SECONDS       75
-#define BODY_DEADLINE_MS   30000
-#define CONNECTION_MEMORY  (40 * 1024)
-#define CONNECTIONS_MAX    8192
-#define PER_ADDRESS_MAX    1024
-#define STOP_DEADLINE_MS   10000
-#define TLS_PRIORITIES     "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
+#define IDLE_SECONDS      75
+#define BODY_DEADLINE_MS  30000
+#define CONNECTION_MEMORY (40 * 1024)
+#define CONNECTIONS_MAX   8192
+#define PER_ADDRESS_MAX   1024
+#define STOP_DEADLINE_MS  10000
+#define TLS_PRIORITIES    "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
 struct HttpServer {
     const Api *api;
@@ -83,8 +83,7 @@ static enum MHD_Result respond(struct MHD_Connection *connection, int status, ch
     return queued;
 }
 
-static enum MHD_Result respond_text(struct MHD_Connection *connection, int status,
-                                    const char *text)
+static enum MHD_Result respond_text(struct MHD_Connection *connection, int status, const char *text)
 {
     g_autofree char *id = id_uuid();
 
@@ -212,8 +211,7 @@ static void log_library(void *cls G_GNUC_UNUSED, const char *format, va_list arg
 }
 
 static void no_delay(void *cls G_GNUC_UNUSED, struct MHD_Connection *connection,
-                         void **socket_context G_GNUC_UNUSED,
-                         enum MHD_ConnectionNotificationCode what)
+                     void **socket_context G_GNUC_UNUSED, enum MHD_ConnectionNotificationCode what)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);

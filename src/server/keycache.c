@@ -90,10 +90,10 @@ static KeyEntry *entry_from_access_key(KeyCache *cache, const AccessKey *key, GE
     who->kind = key->user_name ? PRINCIPAL_USER : PRINCIPAL_ROOT;
     who->account_id = g_strdup(key->account_id);
     who->access_key_id = g_strdup(key->access_key_id);
-    who->principal_arn =
-        key->user_name ? g_strdup_printf("arn:aws:iam::%s:user%s%s", key->account_id,
-                                         key->user_path, key->user_name)
-                       : g_strdup_printf("arn:aws:iam::%s:root", key->account_id);
+    who->principal_arn = key->user_name
+                             ? g_strdup_printf("arn:aws:iam::%s:user%s%s", key->account_id,
+                                               key->user_path, key->user_name)
+                             : g_strdup_printf("arn:aws:iam::%s:root", key->account_id);
     who->principal_id = g_strdup(key->user_name ? key->user_id : key->account_id);
     who->is_admin = key->is_admin;
     return g_steal_pointer(&entry);

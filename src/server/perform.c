@@ -68,8 +68,7 @@ static json_t *run_handler(Performance *p, GError **error)
     json_t *answer = p->handler(p->rq, error);
     if (answer && request_bool(p->rq, "DryRun", FALSE)) {
         json_decref(answer);
-        return fail_null(error, DRY_RUN,
-                         "Request would have succeeded, but DryRun flag is set.");
+        return fail_null(error, DRY_RUN, "Request would have succeeded, but DryRun flag is set.");
     }
     return answer;
 }
@@ -88,8 +87,8 @@ static json_t *make_answer(Performance *p, GError **error)
     if (earlier)
         return earlier;
     json_auto_t *answer = run_handler(p, error);
-    if (!answer || !client_tokens_keep(rq->tx, rq->account_id, p->token_action, p->token, answer,
-                                       error))
+    if (!answer ||
+        !client_tokens_keep(rq->tx, rq->account_id, p->token_action, p->token, answer, error))
         return NULL;
     return json_incref(answer);
 }
@@ -148,7 +147,8 @@ gboolean perform(Request *rq, const Service *service, const Operation *operation
     if (!p.action || !p.handler)
         return fail(error, UNSUPPORTED, "operation \"%s\" of \"%s\" is not built here",
                     operation_name(operation), service->name);
-    g_autofree char *token_action = g_strconcat(service->name, ":", operation_name(operation), NULL);
+    g_autofree char *token_action =
+        g_strconcat(service->name, ":", operation_name(operation), NULL);
     p.token_action = token_action;
     p.token = is_write(p.action) ? client_token(&p, &member) : NULL;
     if (p.token)

@@ -47,7 +47,8 @@ static gboolean is_global(const Service *service)
 static gboolean claim_fits(const Route *route, const char *region, GError **error)
 {
     if (strcmp(route->claim.service, route->service->signing_name) != 0)
-        return fail(error, AUTH_SIGNATURE, "the request is for service \"%s\" and signed for \"%s\"",
+        return fail(error, AUTH_SIGNATURE,
+                    "the request is for service \"%s\" and signed for \"%s\"",
                     route->service->signing_name, route->claim.service);
     if (!is_global(route->service) && strcmp(route->claim.region, region) != 0)
         return fail(error, AUTH_UNKNOWN_REGION,

@@ -21,8 +21,8 @@ typedef struct {
 /* The first header of this name (any case); NULL for none. */
 const char *route_header(const SigV4Request *request, const char *name);
 
-/* Service and claim. region is the one served here. Errors: UNKNOWN_ACTION, UNSUPPORTED (service not
- * served), AUTH_MISSING, AUTH_INCOMPLETE, AUTH_SIGNATURE (target and scope disagree),
+/* Service and claim. region is the one served here. Errors: UNKNOWN_ACTION, UNSUPPORTED (service
+ * not served), AUTH_MISSING, AUTH_INCOMPLETE, AUTH_SIGNATURE (target and scope disagree),
  * AUTH_UNKNOWN_REGION. The caller clears ret_route in any case. */
 gboolean route_service(const SigV4Request *request, const char *region, Route *ret_route,
                        GError **error);

@@ -4,8 +4,7 @@
 
 #include <string.h>
 
-#define TOKEN_CHARS                                                                                \
-    "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define TOKEN_CHARS "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 void upgrade_free(Upgrade *upgrade)
 {

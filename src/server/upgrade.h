@@ -17,8 +17,8 @@ typedef struct {
     const char *query; /* raw; "" for none */
     SigV4Header headers[UPGRADE_HEADERS_MAX];
     gsize header_count;
-    const char *key;   /* Sec-WebSocket-Key, checked */
-    char *text;        /* what all of these point into */
+    const char *key; /* Sec-WebSocket-Key, checked */
+    char *text;      /* what all of these point into */
 } Upgrade;
 
 /* Takes length bytes that have come so far. *ret_upgrade stays NULL while the request is not whole.

@@ -44,11 +44,11 @@ Account *accounts_insert(DbTx *tx, const char *account_id, const char *name, gbo
     char made[ACCOUNT_DIGITS + 1];
 
     random_account_id(made);
-    g_autoptr(PGresult) res = db_query(
-        tx, error,
-        "INSERT INTO accounts (account_id, name, is_admin) VALUES ($1, $2, $3)"
-        " ON CONFLICT DO NOTHING RETURNING " ACCOUNT_COLUMNS,
-        DB_ARGS(account_id ? account_id : made, name, db_bool(is_admin)));
+    g_autoptr(PGresult) res =
+        db_query(tx, error,
+                 "INSERT INTO accounts (account_id, name, is_admin) VALUES ($1, $2, $3)"
+                 " ON CONFLICT DO NOTHING RETURNING " ACCOUNT_COLUMNS,
+                 DB_ARGS(account_id ? account_id : made, name, db_bool(is_admin)));
     if (!res)
         return NULL;
     if (PQntuples(res) == 0)
@@ -71,19 +71,17 @@ Account *accounts_get(DbTx *tx, const char *account_id, GError **error)
 
 Account *accounts_find(DbTx *tx, const char *name, GError **error)
 {
-    g_autoptr(PGresult) res =
-        db_query(tx, error, "SELECT " ACCOUNT_COLUMNS " FROM accounts WHERE name = $1",
-                 DB_ARGS(name));
+    g_autoptr(PGresult) res = db_query(
+        tx, error, "SELECT " ACCOUNT_COLUMNS " FROM accounts WHERE name = $1", DB_ARGS(name));
 
     return res && PQntuples(res) > 0 ? account_from_row(res, 0) : NULL;
 }
 
 GPtrArray *accounts_list(DbTx *tx, GError **error)
 {
-    g_autoptr(PGresult) res =
-        db_query(tx, error,
-                 "SELECT " ACCOUNT_COLUMNS " FROM accounts ORDER BY created_at, account_id",
-                 DB_NO_ARGS);
+    g_autoptr(PGresult) res = db_query(
+        tx, error, "SELECT " ACCOUNT_COLUMNS " FROM accounts ORDER BY created_at, account_id",
+        DB_NO_ARGS);
     if (!res)
         return NULL;
     GPtrArray *list = g_ptr_array_new_with_free_func((GDestroyNotify)account_free);
@@ -107,9 +105,10 @@ void access_key_free(AccessKey *key)
 
 #define KEY_SELECT                                                                                 \
     "SELECT k.access_key_id, k.account_id, k.user_name, u.user_id, u.path, k.sealed_secret,"       \
-    " k.status = 'Active', a.is_admin, " DB_US("k.created_at")                                     \
-    " FROM access_keys k JOIN accounts a USING (account_id)"                                       \
-    " LEFT JOIN users u ON u.account_id = k.account_id AND u.user_name = k.user_name"
+    " k.status = 'Active', a.is_admin, " DB_US(                                                    \
+        "k.created_at") " FROM access_keys k JOIN accounts a USING (account_id)"                   \
+                        " LEFT JOIN users u ON u.account_id = k.account_id AND u.user_name = "     \
+                        "k.user_name"
 
 static AccessKey *access_key_from_row(const PGresult *res, int row)
 {
@@ -170,10 +169,10 @@ gboolean access_keys_set_active(DbTx *tx, const char *account_id, const char *ac
                                 gboolean active, GError **error)
 {
     guint rows = 0;
-    gboolean done = db_exec(
-        tx, error,
-        "UPDATE access_keys SET status = $3 WHERE account_id = $1 AND access_key_id = $2",
-        DB_ARGS(account_id, access_key_id, active ? "Active" : "Inactive"), &rows);
+    gboolean done =
+        db_exec(tx, error,
+                "UPDATE access_keys SET status = $3 WHERE account_id = $1 AND access_key_id = $2",
+                DB_ARGS(account_id, access_key_id, active ? "Active" : "Inactive"), &rows);
 
     return key_was_there(done, rows, access_key_id, error);
 }

@@ -69,8 +69,7 @@ gboolean agents_insert(DbTx *tx, const char *account_id, gint64 cluster_id,
     guint rows = 0;
 
     g_autoptr(PGresult) cluster = db_query(
-        tx, error,
-        "SELECT 1 FROM clusters WHERE cluster_id = $1 AND status = 'ACTIVE' FOR SHARE",
+        tx, error, "SELECT 1 FROM clusters WHERE cluster_id = $1 AND status = 'ACTIVE' FOR SHARE",
         DB_ARGS(db_int(tx, cluster_id)));
     if (!cluster)
         return FALSE;
@@ -82,11 +81,11 @@ gboolean agents_insert(DbTx *tx, const char *account_id, gint64 cluster_id,
                  " agent_version, agent_hash, docker_version)"
                  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
                  " ON CONFLICT DO NOTHING",
-                 DB_ARGS(container_instance_id, account_id, db_int(tx, cluster_id),
-                         ec2_instance_id, zone_name, db_int(tx, facts->cpu),
-                         db_int(tx, facts->memory_mib), ints_param(tx, facts->ports_tcp),
-                         ints_param(tx, facts->ports_udp), attributes, facts->agent_version,
-                         facts->agent_hash, facts->docker_version),
+                 DB_ARGS(container_instance_id, account_id, db_int(tx, cluster_id), ec2_instance_id,
+                         zone_name, db_int(tx, facts->cpu), db_int(tx, facts->memory_mib),
+                         ints_param(tx, facts->ports_tcp), ints_param(tx, facts->ports_udp),
+                         attributes, facts->agent_version, facts->agent_hash,
+                         facts->docker_version),
                  &rows))
         return FALSE;
     if (rows == 0)
@@ -106,10 +105,10 @@ gboolean agents_update(DbTx *tx, gint64 ci_id, const AgentFacts *facts, GError *
                    " status = CASE status WHEN 'INACTIVE' THEN 'ACTIVE' ELSE status END,"
                    " registrations = registrations + 1, version = version + 1"
                    " WHERE ci_id = $1",
-                   DB_ARGS(db_int(tx, ci_id), db_int(tx, facts->cpu),
-                           db_int(tx, facts->memory_mib), ints_param(tx, facts->ports_tcp),
-                           ints_param(tx, facts->ports_udp), attributes, facts->agent_version,
-                           facts->agent_hash, facts->docker_version),
+                   DB_ARGS(db_int(tx, ci_id), db_int(tx, facts->cpu), db_int(tx, facts->memory_mib),
+                           ints_param(tx, facts->ports_tcp), ints_param(tx, facts->ports_udp),
+                           attributes, facts->agent_version, facts->agent_hash,
+                           facts->docker_version),
                    NULL);
 }
 
@@ -173,8 +172,8 @@ AgentMachine *agents_machine(DbTx *tx, const char *account_id, const char *ec2_i
 
 char *agents_any_zone(DbTx *tx, GError **error)
 {
-    g_autoptr(PGresult) res = db_query(
-        tx, error, "SELECT zone_name FROM zones ORDER BY zone_name LIMIT 1", DB_NO_ARGS);
+    g_autoptr(PGresult) res =
+        db_query(tx, error, "SELECT zone_name FROM zones ORDER BY zone_name LIMIT 1", DB_NO_ARGS);
 
     return res && PQntuples(res) > 0 ? g_strdup(db_text(res, 0, 0)) : NULL;
 }

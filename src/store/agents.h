@@ -26,8 +26,8 @@ typedef struct {
 void agent_row_free(AgentRow *row);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(AgentRow, agent_row_free)
 
-/* The row with this id, or (by_ec2) the one not INACTIVE of this EC2 instance, locked until the transaction
- * ends; NULL without an error when there is none. */
+/* The row with this id, or (by_ec2) the one not INACTIVE of this EC2 instance, locked until the
+ * transaction ends; NULL without an error when there is none. */
 AgentRow *agents_find(DbTx *tx, const char *account_id, const char *container_instance_id,
                       GError **error);
 AgentRow *agents_find_by_ec2(DbTx *tx, const char *account_id, const char *ec2_instance_id,
@@ -45,8 +45,8 @@ typedef struct {
     const char *docker_version;
 } AgentFacts;
 
-/* A new row in an ACTIVE cluster. Errors: CLUSTER_NOT_FOUND (deleted meanwhile), TX_CONFLICT (the EC2
- * instance registered at the same time: run again). */
+/* A new row in an ACTIVE cluster. Errors: CLUSTER_NOT_FOUND (deleted meanwhile), TX_CONFLICT (the
+ * EC2 instance registered at the same time: run again). */
 gboolean agents_insert(DbTx *tx, const char *account_id, gint64 cluster_id,
                        const char *container_instance_id, const char *ec2_instance_id,
                        const char *zone_name, const AgentFacts *facts, GError **error);
@@ -72,5 +72,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(AgentMachine, agent_machine_free)
 /* NULL without an error when the account has no such instance, or none that lives. */
 AgentMachine *agents_machine(DbTx *tx, const char *account_id, const char *ec2_instance_id,
                              GError **error);
-/* The first zone there is, for machines that are not ours; NULL without an error when there is none. */
+/* The first zone there is, for machines that are not ours; NULL without an error when there is
+ * none. */
 char *agents_any_zone(DbTx *tx, GError **error);

@@ -75,7 +75,8 @@ typedef enum {
     CHANNEL_UNACKED /* and what was sent and not acknowledged */
 } ChannelWork;
 
-/* At most limit of the instance's tasks that have to be sent, stops first, locked: ChannelTask *. */
+/* At most limit of the instance's tasks that have to be sent, stops first, locked: ChannelTask *.
+ */
 GPtrArray *channels_work(DbTx *tx, gint64 ci_id, ChannelWork which, guint limit, GError **error);
 /* Ends tasks that are to stop and that the agent was never told of. */
 gboolean channels_end_unsent(DbTx *tx, gint64 ci_id, GError **error);
@@ -86,8 +87,8 @@ gboolean channels_sent(DbTx *tx, gint64 ci_id, const GPtrArray *tasks,
 /* The agent has these messages; ends with NULL. */
 gboolean channels_acked(DbTx *tx, gint64 ci_id, const char *const *message_ids, GError **error);
 
-/* Instances of this daemon's channels that have work which was not sent: a lost wake. ids of rows, as
- * gint64. */
+/* Instances of this daemon's channels that have work which was not sent: a lost wake. ids of rows,
+ * as gint64. */
 GArray *channels_waiting(DbTx *tx, const char *daemon_id, GError **error);
 
 /* Health of containers, [{task, name, health}] with task ids; derives the tasks' health from their

@@ -8,11 +8,10 @@ static gboolean token_answer(DbTx *tx, const char *account_id, const char *actio
                              const char *token, const char *request_hash, json_t **ret_answer,
                              GError **error)
 {
-    g_autoptr(PGresult) res =
-        db_query(tx, error,
-                 "SELECT request_hash, answer FROM client_tokens"
-                 " WHERE account_id = $1 AND action = $2 AND token = $3",
-                 DB_ARGS(account_id, action, token));
+    g_autoptr(PGresult) res = db_query(tx, error,
+                                       "SELECT request_hash, answer FROM client_tokens"
+                                       " WHERE account_id = $1 AND action = $2 AND token = $3",
+                                       DB_ARGS(account_id, action, token));
     if (!res)
         return FALSE;
     if (PQntuples(res) == 0)

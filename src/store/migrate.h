@@ -21,8 +21,7 @@ extern const Migration migrations_region[];
 
 /* Applies what is missing, each file in a transaction of its own; waits for another process that
  * does the same. dsn is a libpq connection string without user. *ret_applied: how many. */
-gboolean migrate_apply(const char *dsn, const Migration *files, guint *ret_applied,
-                       GError **error);
+gboolean migrate_apply(const char *dsn, const Migration *files, guint *ret_applied, GError **error);
 /* Whether the database, looked at as role user, has exactly these files applied; the error says
  * what to do about it when not. */
 gboolean migrate_check(const char *dsn, const char *user, const Migration *files, GError **error);

@@ -4,9 +4,9 @@
 
 #include <string.h>
 
-#define KEY_ID_LENGTH 20
+#define KEY_ID_LENGTH  20
 #define ROLE_ID_LENGTH 21
-#define SECRET_LENGTH 40
+#define SECRET_LENGTH  40
 /* Tools written against Amazon's tokens expect this beginning and length. */
 #define TOKEN_PREFIX "FQoGZXIvYXdzE"
 #define TOKEN_LENGTH 356
@@ -30,8 +30,10 @@ RoleSession *sessions_find(DbTx *tx, const char *access_key_id, GError **error)
     g_autoptr(PGresult) res =
         db_query(tx, error,
                  "SELECT s.access_key_id, s.account_id, s.role_name, s.role_id, s.session_name,"
-                 " s.subject, s.sealed_secret, s.token_sha256, " DB_US("s.expires_at") ", a.is_admin"
-                 " FROM sessions s JOIN accounts a USING (account_id) WHERE s.access_key_id = $1",
+                 " s.subject, s.sealed_secret, s.token_sha256, " DB_US(
+                     "s.expires_at") ", a.is_admin"
+                                     " FROM sessions s JOIN accounts a USING (account_id) WHERE "
+                                     "s.access_key_id = $1",
                  DB_ARGS(access_key_id));
     if (!res || PQntuples(res) == 0)
         return NULL;

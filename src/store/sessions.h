@@ -43,8 +43,8 @@ typedef struct {
 void session_credentials_free(SessionCredentials *credentials);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SessionCredentials, session_credentials_free)
 
-/* Makes and keeps credentials of a role for subject (may be NULL) that end at expires_us. The role's
- * id is derived from account and name, so that it stays the same. */
+/* Makes and keeps credentials of a role for subject (may be NULL) that end at expires_us. The
+ * role's id is derived from account and name, so that it stays the same. */
 SessionCredentials *sessions_make(DbTx *tx, const guint8 master_key[CRYPTO_KEY_SIZE],
                                   const char *account_id, const char *role_name,
                                   const char *session_name, const char *subject, gint64 expires_us,

@@ -60,14 +60,16 @@ gboolean task_reports_containers(DbTx *tx, gint64 task_key, const json_t *contai
             " FROM jsonb_to_recordset($2::jsonb) AS r (name text, status text, runtime_id text,"
             "  exit_code integer, reason text, image_digest text, bindings jsonb)"
             " WHERE c.task_key = $1 AND c.name = r.name"
-            "  AND " RANK("r.status") " >= " RANK("c.last_status")
-            "  AND (c.last_status, c.runtime_id, c.exit_code, c.reason, c.image_digest,"
-            "   c.network_bindings) IS DISTINCT FROM (r.status,"
-            "   coalesce(r.runtime_id, c.runtime_id), coalesce(c.exit_code, r.exit_code),"
-            "   coalesce(nullif(r.reason, ''), c.reason),"
-            "   coalesce(r.image_digest, c.image_digest),"
-            "   CASE WHEN jsonb_array_length(r.bindings) > 0 THEN r.bindings"
-            "    ELSE c.network_bindings END)",
+            "  AND " RANK("r.status") " >= " RANK(
+                "c.last_status") "  AND (c.last_status, c.runtime_id, c.exit_code, c.reason, "
+                                 "c.image_digest,"
+                                 "   c.network_bindings) IS DISTINCT FROM (r.status,"
+                                 "   coalesce(r.runtime_id, c.runtime_id), coalesce(c.exit_code, "
+                                 "r.exit_code),"
+                                 "   coalesce(nullif(r.reason, ''), c.reason),"
+                                 "   coalesce(r.image_digest, c.image_digest),"
+                                 "   CASE WHEN jsonb_array_length(r.bindings) > 0 THEN r.bindings"
+                                 "    ELSE c.network_bindings END)",
             DB_ARGS(db_int(tx, task_key), text), &rows))
         return FALSE;
     *ret_changed += rows;
@@ -121,18 +123,19 @@ static gboolean add_facts(DbTx *tx, const ReportedTask *task, const TaskReport *
     if (!report->pull_started_us && !report->pull_stopped_us && !report->execution_stopped_us &&
         report->dynamic_tcp->len + report->dynamic_udp->len == 0)
         return TRUE;
-    return db_exec(tx, error,
-                   "UPDATE tasks SET pull_started_at = coalesce(pull_started_at, $2),"
-                   " pull_stopped_at = coalesce(pull_stopped_at, $3),"
-                   " execution_stopped_at = coalesce(execution_stopped_at, $4),"
-                   " " ADD_PORTS("dynamic_tcp", "ports_tcp", "$5") ","
-                   " " ADD_PORTS("dynamic_udp", "ports_udp", "$6")
-                   " WHERE task_key = $1",
-                   DB_ARGS(db_int(tx, task->task_key), time_or_null(tx, report->pull_started_us),
-                           time_or_null(tx, report->pull_stopped_us),
-                           time_or_null(tx, report->execution_stopped_us),
-                           ints_param(tx, report->dynamic_tcp), ints_param(tx, report->dynamic_udp)),
-                   NULL);
+    return db_exec(
+        tx, error,
+        "UPDATE tasks SET pull_started_at = coalesce(pull_started_at, $2),"
+        " pull_stopped_at = coalesce(pull_stopped_at, $3),"
+        " execution_stopped_at = coalesce(execution_stopped_at, $4),"
+        " " ADD_PORTS("dynamic_tcp", "ports_tcp", "$5") ","
+                                                        " " ADD_PORTS("dynamic_udp", "ports_udp",
+                                                                      "$6") " WHERE task_key = $1",
+        DB_ARGS(db_int(tx, task->task_key), time_or_null(tx, report->pull_started_us),
+                time_or_null(tx, report->pull_stopped_us),
+                time_or_null(tx, report->execution_stopped_us), ints_param(tx, report->dynamic_tcp),
+                ints_param(tx, report->dynamic_udp)),
+        NULL);
 }
 
 gboolean task_reports_task(DbTx *tx, const ReportedTask *task, const TaskReport *report,
@@ -145,6 +148,5 @@ gboolean task_reports_task(DbTx *tx, const ReportedTask *task, const TaskReport 
     if (!moved && !force_wake)
         return TRUE;
     return db_wake(tx, "cluster", db_int(tx, task->cluster_id), error) &&
-           (!task->service_id ||
-            db_wake(tx, "service", db_int(tx, task->service_id), error));
+           (!task->service_id || db_wake(tx, "service", db_int(tx, task->service_id), error));
 }

@@ -1,9 +1,9 @@
 /*
  * store/task_reports.h - what agents report of tasks and containers (tables "tasks", "containers")
  *
- * Reports may come twice, late, or out of order: later states never become earlier ones, and what is
- * known is not forgotten. The same report again changes nothing. Times are UTC microseconds,
- * 0: not said. Errors: those of db.h.
+ * Reports may come twice, late, or out of order: later states never become earlier ones, and what
+ * is known is not forgotten. The same report again changes nothing. Times are UTC microseconds, 0:
+ * not said. Errors: those of db.h.
  */
 #pragma once
 
@@ -15,10 +15,10 @@ typedef struct {
     gint64 task_key;
     gint64 ci_id;
     gint64 cluster_id;
-    gint64 service_id;      /* 0: no service's */
-    char *ec2_instance_id;  /* of its container instance; NULL: a machine that is not ours */
+    gint64 service_id;     /* 0: no service's */
+    char *ec2_instance_id; /* of its container instance; NULL: a machine that is not ours */
     char *last_status;
-    char *stop_code;        /* NULL: not stopping yet */
+    char *stop_code; /* NULL: not stopping yet */
     gboolean ever_running;
 } ReportedTask;
 
@@ -35,8 +35,8 @@ gboolean task_reports_containers(DbTx *tx, gint64 task_key, const json_t *contai
                                  guint *ret_changed, GError **error);
 
 typedef struct {
-    const char *status;     /* "PENDING", "RUNNING", "STOPPED" */
-    const char *stop_code;  /* of a task that stopped by itself; else NULL */
+    const char *status;    /* "PENDING", "RUNNING", "STOPPED" */
+    const char *stop_code; /* of a task that stopped by itself; else NULL */
     const char *stopped_reason;
     gint64 pull_started_us;
     gint64 pull_stopped_us;
