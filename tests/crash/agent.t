@@ -65,11 +65,12 @@ def journey(fault=None, trace=None):
     mounts = [rig.OUT_MOUNT, {"sourceVolume": "v", "containerPath": "/v"}]
     send("run-" + id_, rig.task(
         id_,
-        rig.container("main", tally("main") + "trap 'exit 5' TERM; while :; do sleep 0.05; done",
+        rig.container("main", "trap 'exit 5' TERM; " + tally("main") + "while :; do sleep 0.05; done",
                       mountPoints=mounts, stopTimeout=10),
         rig.container("short", tally("short") + "exit 3", essential=False, mountPoints=mounts),
         volumes=[rig.out_volume(), {"name": "v", "host": {}}]))
     wait("RUNNING", lambda: reported("RUNNING"))
+    wait("the main one", lambda: "main" in rig.written(id_))
     wait("the short one", lambda: rig.said_of(arn, "short", "STOPPED"))
     send("stop-" + id_, {"arn": arn, "desiredStatus": "STOPPED"})
     wait("STOPPED", lambda: reported("STOPPED"))
@@ -97,7 +98,8 @@ def points():
         count = collections.Counter(f.read().split())
     check(len(count) >= 10, "only these points were passed: %r" % count)
     for name, passes in sorted(count.items()):
-        for n in sorted({1, passes}):
+        # how often a task is saved and reported differs a little from one journey to the next
+        for n in sorted({1, passes if passes < 3 else max(2, passes * 2 // 3)}):
             wanted.append("%s:%d" % (name, n))
 
 
