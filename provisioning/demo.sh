@@ -50,7 +50,7 @@ trap stopped ERR
 replaced() {
     local until=$((SECONDS + ${2:-180})) now
     while ((SECONDS < until)); do
-        now=$("$berth" service endpoints "$service" | tail -n +2) || true
+        now=$(BERTH_EXPLAIN='' "$berth" service endpoints "$service" | tail -n +2) || true
         if [[ $now != *"$1"* ]] && (($(grep -c . <<<"$now") >= 2)); then return; fi
         read -rt 0.5 <> <(:) || true
     done
@@ -60,7 +60,7 @@ replaced() {
 
 pages() {
     local task address port rest
-    "$berth" service endpoints "$service" | tail -n +2 | while read -r task address port rest; do
+    BERTH_EXPLAIN='' "$berth" service endpoints "$service" | tail -n +2 | while read -r task address port rest; do
         say "${dim}\$ curl http://$address:$port/$plain"
         curl -sS --max-time 10 --retry 5 --retry-connrefused "http://$address:$port/" | sed 's/^/    /'
     done
@@ -90,11 +90,11 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 # shellcheck disable=SC2016
 printf '#!/bin/sh\necho "user data ran on $(hostname)" >/var/tmp/user-data\n' >"$work/user-data"
-zones=$("$berth" zone list | awk 'NR > 1 && NR < 4 { print $1 }')
+zones=$(BERTH_EXPLAIN='' "$berth" zone list | awk 'NR > 1 && NR < 4 { print $1 }')
 number=0
 for zone in $zones; do
     number=$((number + 1))
-    if "$berth" instances | grep -q " demo-$number "; then
+    if BERTH_EXPLAIN='' "$berth" instances | grep -q " demo-$number "; then
         say "demo-$number is there already"
         continue
     fi
@@ -112,11 +112,12 @@ done
 phase "task definition and service of two tasks over the zones"
 sed "s|@IMAGE@|$image|" contrib/examples/web.json >"$work/web.json"
 "$berth" task-definition register "$work/web.json"
-if "$berth" service list | grep -q "^$service .* ACTIVE"; then
+if BERTH_EXPLAIN='' "$berth" service list | grep -q "^$service .* ACTIVE"; then
     "$berth" service update "$service" --task-definition web --count 2 --wait
 else
     "$berth" service create "$service" web --count 2 --wait
 fi
+"$berth" service endpoints "$service"
 pages
 
 phase "what there is"
@@ -127,7 +128,7 @@ for what in "instances" "container-instance list" "task list" "service events $s
 done
 
 phase "healing: a container is killed"
-read -r task _ _ _ instance _ < <("$berth" service endpoints "$service" | sed -n 2p)
+read -r task _ _ _ instance _ < <(BERTH_EXPLAIN='' "$berth" service endpoints "$service" | sed -n 2p)
 say "${dim}\$ berth ssh $instance -- sudo docker kill ...$plain"
 # shellcheck disable=SC2016
 "$berth" ssh "$instance" -- 'sudo docker kill $(sudo docker ps -q --filter label=com.amazonaws.ecs.task-definition-family=web | head -n 1)' >/dev/null
@@ -135,7 +136,7 @@ replaced "$task"
 "$berth" task list --service "$service"
 
 phase "healing: a guest is destroyed behind Berth's back"
-read -r task _ _ _ instance _ < <("$berth" service endpoints "$service" | sed -n 2p)
+read -r task _ _ _ instance _ < <(BERTH_EXPLAIN='' "$berth" service endpoints "$service" | sed -n 2p)
 domain=$(virsh -c qemu:///system list --name | grep -- "-$instance\$")
 say "${dim}\$ virsh destroy $domain; virsh undefine $domain$plain"
 virsh -q -c qemu:///system destroy "$domain"

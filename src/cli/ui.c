@@ -252,7 +252,7 @@ void ui_step(const char *name)
     step_name = name;
     step_began_ms = clock_mono_ms();
     if (*escape("x"))
-        fprintf(stderr, "  %-*s", NAME_WIDTH, name);
+        fprintf(stderr, "  %-*s ", NAME_WIDTH, name);
 }
 
 void ui_step_progress(const char *format, ...)
@@ -264,15 +264,15 @@ void ui_step_progress(const char *format, ...)
     va_start(args, format);
     g_autofree char *text = g_strdup_vprintf(format, args);
     va_end(args);
-    fprintf(stderr, "\r\033[K  %-*s%s%.42s%s", NAME_WIDTH, step_name, ui_dim(), text, ui_plain());
+    fprintf(stderr, "\r\033[K  %-*s %s%.42s%s", NAME_WIDTH, step_name, ui_dim(), text, ui_plain());
 }
 
 static void step_end(const char *colour, const char *text)
 {
     double seconds = (double)(clock_mono_ms() - step_began_ms) / 1000;
 
-    fprintf(stderr, "%s  %-*s%s%-*s%s %5.1f s\n", *escape("x") ? "\r\033[K" : "", NAME_WIDTH,
-            step_name, colour, 42, text, *colour ? ui_plain() : "", seconds);
+    fprintf(stderr, "%s  %-*s %s%-*s%s %5.1f s\n", *escape("x") ? "\r\033[K" : "", NAME_WIDTH,
+            step_name, colour, 41, text, *colour ? ui_plain() : "", seconds);
     step_name = NULL;
 }
 
