@@ -189,6 +189,17 @@ static gboolean add_failures(Request *rq, const Run *run, const PlacementCluster
     return TRUE;
 }
 
+/* Only an expression can ask for groups other than the call's. */
+static PlacementCluster *load_cluster(Request *rq, const Run *run, guint64 seed, GError **error)
+{
+    const json_t *own = json_object_get(run->definition->definition, "placementConstraints");
+    gsize constraints =
+        json_array_size(request_member(rq, "placementConstraints")) + json_array_size(own);
+    const char *groups[] = { run->group };
+
+    return placement_load(rq->tx, run->cluster->id, constraints ? NULL : groups, 1, seed, error);
+}
+
 json_t *run_task(Request *rq, GError **error)
 {
     g_auto(Run) run = { 0 };
@@ -202,8 +213,7 @@ json_t *run_task(Request *rq, GError **error)
     request_of(rq, &run, &request);
     guint64 seed = 0;
     id_random(&seed, sizeof seed);
-    g_autoptr(PlacementCluster) cluster =
-        placement_load(rq->tx, run.cluster->id, NULL, 0, seed, error);
+    g_autoptr(PlacementCluster) cluster = load_cluster(rq, &run, seed, error);
     if (!cluster)
         return NULL;
     gint count = placement_run(cluster, &request, placed, error);

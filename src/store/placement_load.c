@@ -4,10 +4,30 @@
 /* SQL: times of rows as microseconds. */
 #define REGISTERED_US DB_US("ci.registered_at")
 
-static void read_instance(PlacementCluster *cluster, const PGresult *res, int row)
+/* Each set of attributes that occurs in the cluster, by its key. */
+static GHashTable *load_attributes(DbTx *tx, gint64 cluster_id, GError **error)
 {
-    PlacementInstance *i = placement_cluster_add(cluster, db_int64(res, row, 0),
-                                                 db_text(res, row, 1), db_text(res, row, 2));
+    g_autoptr(PGresult) res = db_query(
+        tx, error,
+        "SELECT ci.attributes_key, ci.attributes::text FROM container_instances ci"
+        " JOIN (SELECT min(ci_id) AS ci_id FROM container_instances WHERE cluster_id = $1"
+        "  AND status IN ('ACTIVE', 'DRAINING') GROUP BY attributes_key) first USING (ci_id)",
+        DB_ARGS(db_int(tx, cluster_id)));
+
+    if (!res)
+        return NULL;
+    GHashTable *sets = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    for (int row = 0; row < PQntuples(res); row++)
+        g_hash_table_replace(sets, g_strdup(db_text(res, row, 0)), g_strdup(db_text(res, row, 1)));
+    return sets;
+}
+
+/* A set that came after they were read is missing: the change has woken the next pass. */
+static void read_instance(PlacementCluster *cluster, GHashTable *sets, const PGresult *res, int row)
+{
+    PlacementInstance *i =
+        placement_cluster_add(cluster, db_int64(res, row, 0), db_text(res, row, 1),
+                              g_hash_table_lookup(sets, db_text(res, row, 2)));
 
     i->ec2_instance_id = g_strdup(db_text(res, row, 3));
     i->agent_version = g_strdup(db_text(res, row, 4));
@@ -44,9 +64,13 @@ static gboolean load_groups(DbTx *tx, PlacementCluster *cluster, gint64 cluster_
 PlacementCluster *placement_load(DbTx *tx, gint64 cluster_id, const char *const *groups,
                                  gsize group_count, guint64 seed, GError **error)
 {
+    g_autoptr(GHashTable) sets = load_attributes(tx, cluster_id, error);
+
+    if (!sets)
+        return NULL;
     g_autoptr(PGresult) res = db_query(
         tx, error,
-        "SELECT ci.ci_id, ci.container_instance_id, ci.attributes::text, ci.ec2_instance_id,"
+        "SELECT ci.ci_id, ci.container_instance_id, ci.attributes_key, ci.ec2_instance_id,"
         " ci.agent_version, " REGISTERED_US ", ci.status = 'ACTIVE'"
         " AND ci.lost_at IS NULL, " CI_CONNECTED
         " AND coalesce(i.seen = 'running' OR NOT i.ever_defined, true), ci.cpu, ci.memory_mib, "
@@ -69,7 +93,7 @@ PlacementCluster *placement_load(DbTx *tx, gint64 cluster_id, const char *const 
         return NULL;
     g_autoptr(PlacementCluster) cluster = placement_cluster_new(seed);
     for (int row = 0; row < PQntuples(res); row++)
-        read_instance(cluster, res, row);
+        read_instance(cluster, sets, res, row);
     const char *wanted = groups ? db_text_array(tx, groups, (gssize)group_count) : NULL;
     if (!load_groups(tx, cluster, cluster_id, wanted, error))
         return NULL;

@@ -1,5 +1,5 @@
 /*
- * store/placement_load.h - a cluster as placement sees it, read in two statements
+ * store/placement_load.h - a cluster as placement sees it, read in three statements
  *
  * Free room is derived from the tasks that hold it: those placed and not STOPPED. Errors:
  * TX_CONFLICT, UNAVAILABLE, INTERNAL.
