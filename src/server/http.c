@@ -13,6 +13,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define DISCARD_MAX       (8 * HTTP_BODY_MAX)
+#define TOO_LARGE         "the request is larger than 1 MiB\n"
 #define IDLE_SECONDS      75
 #define BODY_DEADLINE_MS  30000
 #define CONNECTION_MEMORY (40 * 1024)
@@ -35,7 +37,8 @@ typedef struct {
     GString *body;
     gint64 deadline_ms;
     gboolean begun;   /* counted as active */
-    gboolean refused; /* answered before its body came */
+    gboolean refused; /* too large: its body is read and thrown away, so that the peer hears why */
+    gsize received;
 } HttpCall;
 
 static void *call_new(void *cls G_GNUC_UNUSED, const char *uri,
@@ -168,14 +171,25 @@ static enum MHD_Result begin(HttpServer *server, struct MHD_Connection *connecti
     call->begun = TRUE;
     call->deadline_ms = clock_mono_ms() + BODY_DEADLINE_MS;
     g_atomic_int_inc(&server->active);
-    if (length && g_ascii_strtoull(length, NULL, 10) > HTTP_BODY_MAX) {
-        call->refused = TRUE;
-        return respond_text(connection, 413, "the request is larger than 1 MiB\n");
-    }
-    if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0 && strcmp(method, "POST") != 0) {
-        call->refused = TRUE;
+    call->refused = length && g_ascii_strtoull(length, NULL, 10) > HTTP_BODY_MAX;
+    if (length && g_ascii_strtoull(length, NULL, 10) > DISCARD_MAX)
+        return respond_text(connection, 413, TOO_LARGE);
+    if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0 && strcmp(method, "POST") != 0)
         return respond_text(connection, 405, "only POST, GET and HEAD are served\n");
-    }
+    return MHD_YES;
+}
+
+static enum MHD_Result take_body(HttpCall *call, const char *data, size_t *size)
+{
+    call->received += *size;
+    if (clock_mono_ms() > call->deadline_ms || call->received > DISCARD_MAX)
+        return MHD_NO;
+    call->refused |= call->received > HTTP_BODY_MAX;
+    if (!call->body)
+        call->body = g_string_sized_new(*size);
+    if (!call->refused)
+        g_string_append_len(call->body, data, (gssize)*size);
+    *size = 0;
     return MHD_YES;
 }
 
@@ -189,18 +203,13 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *connection,
 
     if (!call->begun)
         return begin(server, connection, call, method);
-    if (*upload_size == 0)
-        return strcmp(method, "POST") != 0 && is_probe(connection, call)
-                   ? respond_text(connection, 200, "berth\n")
-                   : serve(server, connection, call, method);
-    if (clock_mono_ms() > call->deadline_ms ||
-        (call->body ? call->body->len : 0) + *upload_size > HTTP_BODY_MAX)
-        return MHD_NO;
-    if (!call->body)
-        call->body = g_string_sized_new(*upload_size);
-    g_string_append_len(call->body, upload, (gssize)*upload_size);
-    *upload_size = 0;
-    return MHD_YES;
+    if (*upload_size > 0)
+        return take_body(call, upload, upload_size);
+    if (call->refused)
+        return respond_text(connection, 413, TOO_LARGE);
+    if (strcmp(method, "POST") != 0 && is_probe(connection, call))
+        return respond_text(connection, 200, "berth\n");
+    return serve(server, connection, call, method);
 }
 
 static void log_library(void *cls G_GNUC_UNUSED, const char *format, va_list args)
