@@ -1,7 +1,6 @@
 #include "base/errors.h"
 #include "cli/groups.h"
 #include "cli/install.h"
-#include "cli/local.h"
 #include "cli/process.h"
 #include "cli/profile.h"
 #include "cli/sweep.h"
@@ -136,7 +135,6 @@ static gboolean run_destroy(Cli *cli, GError **error)
 {
     const char *root = NULL;
     g_autofree char *file = cli_config_file(cli, &root);
-    gboolean ran = FALSE;
 
     if (!g_file_test(file, G_FILE_TEST_EXISTS)) {
         ui_note("there is no \"%s\": nothing to destroy", file);
@@ -151,8 +149,9 @@ static gboolean run_destroy(Cli *cli, GError **error)
         return FALSE;
     g_autoptr(Install) in = install_new(config);
     /* berthd first: it would make everything anew */
-    if (local_stop(in, "berthd", &ran, error) && remove_guests(in, error) &&
-        down_daemons(in, error) && down_libvirt(in, error) && remove_user(in, error) &&
+    if (down_daemon(in, "berthd", error) && remove_guests(in, error) &&
+        down_daemon(in, "registry", error) && down_daemon(in, "postgresql", error) &&
+        down_libvirt(in, error) && remove_user(in, error) &&
         remove_files(cli, in, error)) {
         ui_note("nothing of installation \"%s\" is left", config->name);
         return TRUE;

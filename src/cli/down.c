@@ -9,17 +9,16 @@
 
 #include <unistd.h>
 
-gboolean down_daemons(const Install *in, GError **error)
+gboolean down_daemon(const Install *in, const char *name, GError **error)
 {
-    for (const char *const *name = local_daemons; *name; name++) {
-        gboolean ran = FALSE;
-        ui_step(*name);
-        if (!local_stop(in, *name, &ran, error)) {
-            ui_step_failed();
-            return FALSE;
-        }
-        ui_step_done("%s", ran ? "stopped" : "did not run");
+    gboolean ran = FALSE;
+
+    ui_step(name);
+    if (!local_stop(in, name, &ran, error)) {
+        ui_step_failed();
+        return FALSE;
     }
+    ui_step_done("%s", ran ? "stopped" : "did not run");
     return TRUE;
 }
 
@@ -52,7 +51,6 @@ static gboolean power_off(const Install *in, GError **error)
 static gboolean run_down(Cli *cli, GError **error)
 {
     const Config *config = cli_config(cli, error);
-    gboolean ran = FALSE;
 
     if (!config)
         return FALSE;
@@ -62,9 +60,9 @@ static gboolean run_down(Cli *cli, GError **error)
         return FALSE;
     g_autoptr(Install) in = install_new(config);
     /* berthd first: it would start them again */
-    if (cli_flag(cli, "all") && (!local_stop(in, "berthd", &ran, error) || !power_off(in, error)))
-        return FALSE;
-    if (!down_daemons(in, error) || !down_libvirt(in, error))
+    if (!down_daemon(in, "berthd", error) || (cli_flag(cli, "all") && !power_off(in, error)) ||
+        !down_daemon(in, "registry", error) || !down_daemon(in, "postgresql", error) ||
+        !down_libvirt(in, error))
         return FALSE;
     ui_note("down%s. \"sudo berth up\" goes on where it was",
             cli_flag(cli, "all") ? "" : "; instances and their tasks keep running");

@@ -26,6 +26,7 @@ extern const Command why_commands[];
 
 /* One "berth up", "down" or "destroy" at a time. Error: GAVE_UP after two minutes. */
 gboolean up_lock(const Config *config, GError **error);
-/* Stops our daemons, then libvirt where "berth up" started it and nobody needs it. */
-gboolean down_daemons(const Install *in, GError **error);
+/* Stops one daemon of ours, and libvirt where "berth up" started it and nobody needs it; each is a
+ * step of its own. */
+gboolean down_daemon(const Install *in, const char *name, GError **error);
 gboolean down_libvirt(const Install *in, GError **error);

@@ -12,8 +12,6 @@
 #define VIRTLOGD_SOCKET "/run/libvirt/virtlogd-sock"
 #define STOP_MS         30000
 
-const char *const local_daemons[] = { "berthd", "registry", "postgresql", NULL };
-
 static gboolean socket_answers(gpointer user)
 {
     struct sockaddr_un to = { .sun_family = AF_UNIX };

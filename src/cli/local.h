@@ -15,7 +15,5 @@ gboolean local_libvirt_start(const Install *in, const char **ret_how, GError **e
  * does. *ret_why: what was done, or why not; static. */
 gboolean local_libvirt_stop(const Install *in, const char **ret_why, GError **error);
 
-/* Names of the daemons of ours, in the order of stopping; NULL-terminated. */
-extern const char *const local_daemons[];
-/* Stops one; *ret_ran: whether it ran. */
+/* Stops a daemon by its name; *ret_ran: whether it ran. */
 gboolean local_stop(const Install *in, const char *name, gboolean *ret_ran, GError **error);

@@ -89,9 +89,12 @@ static void remove_named(const char *folder, const char *prefix)
     }
 }
 
-/* What libvirt itself leaves behind: QEMU's logs, and the pid file of the network's dnsmasq. */
+/* What libvirt itself leaves behind: QEMU's logs, and of the network the pid file of dnsmasq and
+ * an empty list of ports. */
 static void remove_traces(const Install *in)
 {
+    g_autofree char *ports = g_strdup_printf("/run/libvirt/network/%s-net/ports", in->config->name);
+    g_autofree char *state = g_path_get_dirname(ports);
     g_autofree char *guests = g_strconcat(in->config->name, "-i-", NULL);
     g_autofree char *trials = g_strconcat(in->config->name, "-kvm-trial-", NULL);
     g_autofree char *network = g_strconcat(in->config->name, "-net.", NULL);
@@ -99,6 +102,8 @@ static void remove_traces(const Install *in)
     remove_named("/var/log/libvirt/qemu", guests);
     remove_named("/var/log/libvirt/qemu", trials);
     remove_named("/run/libvirt/network", network);
+    rmdir(ports);
+    rmdir(state);
 }
 
 gboolean sweep_remove(const Install *in, guint *ret_count, GError **error)
