@@ -32,10 +32,31 @@ static const Action berth_actions[OP_BERTH__COUNT] = {
 #include "catalog/berth.def"
 };
 #undef ACTION
+#define ACTION(operation, function, mode, resource)                                                \
+    [OP_SSM_##operation] = ROW(mode, resource),
+static const Action ssm_actions[OP_SSM__COUNT] = {
+#include "catalog/ssm.def"
+};
+#undef ACTION
+#define ACTION(operation, function, mode, resource)                                                \
+    [OP_SECRETSMANAGER_##operation] = ROW(mode, resource),
+static const Action secretsmanager_actions[OP_SECRETSMANAGER__COUNT] = {
+#include "catalog/secretsmanager.def"
+};
+#undef ACTION
+#define ACTION(operation, function, mode, resource)                                                \
+    [OP_CLOUDWATCH_##operation] = ROW(mode, resource),
+static const Action cloudwatch_actions[OP_CLOUDWATCH__COUNT] = {
+#include "catalog/cloudwatch.def"
+};
+#undef ACTION
 
 static const Action *const service_actions[SERVICE__COUNT] = {
     [SERVICE_EC2] = ec2_actions, [SERVICE_ECS] = ecs_actions,     [SERVICE_IAM] = iam_actions,
     [SERVICE_STS] = sts_actions, [SERVICE_BERTH] = berth_actions,
+    [SERVICE_SSM] = ssm_actions,
+    [SERVICE_SECRETSMANAGER] = secretsmanager_actions,
+    [SERVICE_CLOUDWATCH] = cloudwatch_actions,
 };
 
 const Service *catalog_by_target(const char *target, const char **ret_action)

@@ -30,9 +30,30 @@ static const ActionHandler sts_handlers[OP_STS__COUNT] = {
 };
 #undef ACTION
 
+#define ACTION(operation, function, mode, resource) [OP_SSM_##operation] = function,
+static const ActionHandler ssm_handlers[OP_SSM__COUNT] = {
+#include "catalog/ssm.def"
+};
+#undef ACTION
+
+#define ACTION(operation, function, mode, resource) [OP_SECRETSMANAGER_##operation] = function,
+static const ActionHandler secretsmanager_handlers[OP_SECRETSMANAGER__COUNT] = {
+#include "catalog/secretsmanager.def"
+};
+#undef ACTION
+
+#define ACTION(operation, function, mode, resource) [OP_CLOUDWATCH_##operation] = function,
+static const ActionHandler cloudwatch_handlers[OP_CLOUDWATCH__COUNT] = {
+#include "catalog/cloudwatch.def"
+};
+#undef ACTION
+
 static const ActionHandler *const handlers[SERVICE__COUNT] = {
     [SERVICE_BERTH] = berth_handlers, [SERVICE_EC2] = ec2_handlers, [SERVICE_ECS] = ecs_handlers,
     [SERVICE_IAM] = iam_handlers,     [SERVICE_STS] = sts_handlers,
+    [SERVICE_SSM] = ssm_handlers,
+    [SERVICE_SECRETSMANAGER] = secretsmanager_handlers,
+    [SERVICE_CLOUDWATCH] = cloudwatch_handlers,
 };
 
 ActionHandler handler_find(const Service *service, const Operation *operation)

@@ -12,9 +12,12 @@
 
 #define ACTION(operation, function, mode, resource) json_t *function(Request *rq, GError **error);
 #include "catalog/berth.def"
+#include "catalog/cloudwatch.def"
 #include "catalog/ec2.def"
 #include "catalog/ecs.def"
 #include "catalog/iam.def"
+#include "catalog/secretsmanager.def"
+#include "catalog/ssm.def"
 #include "catalog/sts.def"
 #undef ACTION
 

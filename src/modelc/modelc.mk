@@ -5,6 +5,9 @@ SERVICES := ec2=$(MODELS)/ec2/2016-11-15/service-2.json \
             ecs=$(MODELS)/ecs/2014-11-13/service-2.json \
             iam=$(MODELS)/iam/2010-05-08/service-2.json \
             sts=$(MODELS)/sts/2011-06-15/service-2.json \
+            ssm=$(MODELS)/ssm/2014-11-06/service-2.json \
+            secretsmanager=$(MODELS)/secretsmanager/2017-10-17/service-2.json \
+            cloudwatch=$(MODELS)/cloudwatch/2010-08-01/service-2.json \
             berth=
 
 GEN_FILES       := $(addprefix $(BUILD)/gen/,shape/tables.c catalog/operations.c catalog/operations.h)
@@ -16,7 +19,7 @@ $(MODELC): $(call obj,src/modelc/model.c src/modelc/tables.c src/modelc/modelc.c
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
 # The header keeps its time when its text is the same, so that a changed overlay rebuilds the tables alone.
-$(BUILD)/gen/.stamp: $(MODELC) $(wildcard src/catalog/overlay/*.json) \
+$(BUILD)/gen/.stamp: $(MODELC) src/modelc/modelc.mk $(wildcard src/catalog/overlay/*.json) \
                      $(foreach s,$(SERVICES),$(word 2,$(subst =, ,$(s))))
 	@$(if $(V),,echo "  MODELC  $(BUILD)/gen")
 	$(Q)rm -rf $(BUILD)/gen/.new && $(MODELC) $(BUILD)/gen/.new src/catalog/overlay $(SERVICES)

@@ -25,6 +25,7 @@ static const char *const known_shape_traits[] = { "type",
                                                   "retryable",
                                                   "locationName",
                                                   "wrapper",
+                                                  "xmlOrder", /* no client reads by order */
                                                   NULL };
 static const char *const known_member_traits[] = {
     "shape",      "documentation",     "locationName", "queryName", "idempotencyToken",
