@@ -1,8 +1,8 @@
 #include "pg.h"
 #include "store/migrate.h"
 
-#include <stdlib.h>
-#include <string.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 static char *pg_dir;
 static guint pg_databases;
@@ -18,10 +18,28 @@ static gboolean pg_script(const char *verb)
     return g_spawn_check_wait_status(status, NULL);
 }
 
-static void pg_stop(void)
+/* A child that waits for the end of this process, however that comes (a failed assertion aborts),
+ * and ends the server then: the pipe's other end closes with us. */
+static void pg_guard(void)
 {
-    if (!pg_script("stop"))
-        g_printerr("the private PostgreSQL in \"%s\" does not end\n", pg_dir);
+    int ends[2];
+    char byte;
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        g_error("cannot make a pipe");
+    if (fork() != 0) {
+        close(ends[0]);
+        return;
+    }
+    close(ends[1]);
+    setsid();
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    dup2(null, STDOUT_FILENO);
+    dup2(null, STDERR_FILENO);
+    while (read(ends[0], &byte, 1) > 0)
+        ;
+    execl("tests/lib/pg.sh", "pg.sh", "stop", pg_dir, NULL);
+    _exit(1);
 }
 
 static char *dsn_of(const char *database)
@@ -42,9 +60,10 @@ static void migrate_template(const char *database, const Migration *files)
 void test_pg_init(void)
 {
     pg_dir = g_dir_make_tmp("berth-pg-XXXXXX", NULL);
+    if (pg_dir)
+        pg_guard();
     if (!pg_dir || !pg_script("start"))
         g_error("cannot start a private PostgreSQL (run tests from the top folder)");
-    atexit(pg_stop);
     migrate_template("berth_identity", migrations_identity);
     migrate_template("berth_home_1", migrations_region);
 }
