@@ -131,8 +131,8 @@ gboolean cli_parse(Cli *cli, int argc, char **argv, GError **error)
     guint words = 0;
 
     cli->args = g_ptr_array_new_with_free_func(g_free);
-    cli->options = g_hash_table_new_full(g_str_hash, g_str_equal, NULL,
-                                         (GDestroyNotify)g_ptr_array_unref);
+    cli->options =
+        g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)g_ptr_array_unref);
     if (!parse_leading(cli, &arg, error))
         return FALSE;
     cli->command = command_find(arg, &words);
@@ -228,9 +228,9 @@ const Config *cli_config(Cli *cli, GError **error)
     if (cli->config)
         return cli->config;
     if (!g_file_test(file, G_FILE_TEST_EXISTS))
-        return fail_null(error, CONFIG,
-                         "there is no \"%s\": this machine has no Berth yet; \"sudo berth up\" makes one",
-                         file);
+        return fail_null(
+            error, CONFIG,
+            "there is no \"%s\": this machine has no Berth yet; \"sudo berth up\" makes one", file);
     cli->config = config_load(file, error);
     return cli->config;
 }

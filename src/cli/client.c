@@ -81,16 +81,23 @@ static void sign(const Client *client, const Service *service, const Headers *he
                  const char *body, gsize length, SigV4Signature *ret_signature)
 {
     const Profile *p = client->profile;
-    const SigV4Signer signer = { .access_key_id = p->access_key_id, .secret = p->secret,
-                                 .session_token = p->session_token, .region = p->region,
+    const SigV4Signer signer = { .access_key_id = p->access_key_id,
+                                 .secret = p->secret,
+                                 .session_token = p->session_token,
+                                 .region = p->region,
                                  .service = service->signing_name };
     SigV4Header list[MAX_HEADERS + 1] = { { "Host", http_client_authority(client->http) } };
     guint count = 1;
 
     for (guint i = 0; i + 1 < headers->count; i += 2)
         list[count++] = (SigV4Header){ headers->list[i], headers->list[i + 1] };
-    const SigV4Request request = { .method = "POST", .path = "/", .query = "", .headers = list,
-                                   .header_count = count, .body = body, .body_length = length,
+    const SigV4Request request = { .method = "POST",
+                                   .path = "/",
+                                   .query = "",
+                                   .headers = list,
+                                   .header_count = count,
+                                   .body = body,
+                                   .body_length = length,
                                    .secure = TRUE };
     sigv4_sign(&request, &signer, clock_now_us(), ret_signature);
 }
@@ -99,9 +106,8 @@ static HttpResponse *exchange(Client *client, const Service *service, const Oper
                               const char *body, gsize length, GError **error)
 {
     g_auto(SigV4Signature) signature = { 0 };
-    g_autofree char *target = g_strdup_printf("%s.%s", service->target_prefix ? service->target_prefix
-                                                                             : "",
-                                              operation_name(operation));
+    g_autofree char *target = g_strdup_printf(
+        "%s.%s", service->target_prefix ? service->target_prefix : "", operation_name(operation));
     Headers headers = { 0 };
 
     header(&headers, "Content-Type", codec_request_type(service));
@@ -113,8 +119,12 @@ static HttpResponse *exchange(Client *client, const Service *service, const Oper
     if (client->profile->session_token)
         header(&headers, "X-Amz-Security-Token", client->profile->session_token);
     header(&headers, "User-Agent", "berth/" BERTH_VERSION);
-    const HttpRequest request = { .method = "POST", .target = "/", .headers = headers.list,
-                                  .body = body, .body_length = length, .timeout_ms = TIMEOUT_MS,
+    const HttpRequest request = { .method = "POST",
+                                  .target = "/",
+                                  .headers = headers.list,
+                                  .body = body,
+                                  .body_length = length,
+                                  .timeout_ms = TIMEOUT_MS,
                                   .max_body = MAX_BODY };
     return http_client_send(client->http, &request, error);
 }
@@ -130,8 +140,10 @@ static json_t *fail_answer(const Service *service, const HttpResponse *answer, G
     g_autofree char *code = NULL, *message = NULL;
 
     if (!codec_decode_error(service, answer->body->str, answer->body->len, &code, &message))
-        return fail_null(error, API, "the endpoint answered with status %d and no error of %s: is "
-                         "it Berth's?", answer->status, service->name);
+        return fail_null(error, API,
+                         "the endpoint answered with status %d and no error of %s: is "
+                         "it Berth's?",
+                         answer->status, service->name);
     if (means_not_found(code))
         return fail_null(error, NOT_FOUND, "%s: %s", code, message ? message : "");
     return fail_null(error, API, "%s: %s", code, message ? message : "");

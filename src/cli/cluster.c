@@ -117,20 +117,21 @@ static void add_remaining(json_t *instances)
     size_t n, r;
 
     json_array_foreach(instances, n, instance)
-        json_array_foreach(json_object_get(instance, "remainingResources"), r, resource) {
-            const char *name = verb_text(resource, "name");
-            if (strcmp(name, "CPU") == 0)
-                json_object_set(instance, "cpu", json_object_get(resource, "integerValue"));
-            else if (strcmp(name, "MEMORY") == 0)
-                json_object_set(instance, "memory", json_object_get(resource, "integerValue"));
-        }
+        json_array_foreach(json_object_get(instance, "remainingResources"), r, resource)
+    {
+        const char *name = verb_text(resource, "name");
+        if (strcmp(name, "CPU") == 0)
+            json_object_set(instance, "cpu", json_object_get(resource, "integerValue"));
+        else if (strcmp(name, "MEMORY") == 0)
+            json_object_set(instance, "memory", json_object_get(resource, "integerValue"));
+    }
 }
 
 static json_t *container_instances(Cli *cli, const char *cluster, GError **error)
 {
-    json_auto_t *arns = client_pages(cli, "ecs", "ListContainerInstances",
-                                     json_pack("{s:s}", "cluster", cluster),
-                                     "containerInstanceArns", error);
+    json_auto_t *arns =
+        client_pages(cli, "ecs", "ListContainerInstances", json_pack("{s:s}", "cluster", cluster),
+                     "containerInstanceArns", error);
 
     return arns ? cluster_describe(cli, "DescribeContainerInstances", cluster, "containerInstances",
                                    json_incref(arns), "containerInstances", NULL, error)
@@ -191,9 +192,11 @@ static gboolean show_bootstraps(Cli *cli, const AgentsWait *wait, GError **error
                                       json_pack("{s:O}", "InstanceIds", wait->ids), error);
     if (!answer)
         return FALSE;
-    json_array_foreach(json_object_get(answer, "Bootstraps"), n, bootstrap) {
+    json_array_foreach(json_object_get(answer, "Bootstraps"), n, bootstrap)
+    {
         const char *state = verb_text(bootstrap, "State");
-        if (g_ascii_strcasecmp(state, "failed") == 0 || g_ascii_strcasecmp(state, "quarantined") == 0)
+        if (g_ascii_strcasecmp(state, "failed") == 0 ||
+            g_ascii_strcasecmp(state, "quarantined") == 0)
             return fail(error, COMMAND, "the agent of %s: %s", verb_text(bootstrap, "InstanceId"),
                         verb_text(bootstrap, "Detail"));
         if (g_ascii_strcasecmp(state, "registered") != 0)
@@ -215,10 +218,9 @@ static gboolean look_agents(Cli *cli, gpointer data, gboolean *ret_done, GError 
         g_propagate_error(error, g_steal_pointer(&none_yet));
         return FALSE;
     }
-    json_array_foreach(wait->ids, n, id)
-        json_array_foreach(rows, r, row)
-            there += json_equal(json_object_get(row, "ec2InstanceId"), id) &&
-                     json_is_true(json_object_get(row, "agentConnected"));
+    json_array_foreach(wait->ids, n, id) json_array_foreach(rows, r, row) there +=
+        json_equal(json_object_get(row, "ec2InstanceId"), id) &&
+        json_is_true(json_object_get(row, "agentConnected"));
     *ret_done = there >= json_array_size(wait->ids);
     return *ret_done || show_bootstraps(cli, wait, error);
 }

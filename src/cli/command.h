@@ -37,17 +37,17 @@ typedef struct {
     const char *examples;  /* lines, or NULL */
     const Option *options; /* ends with a NULL name; or NULL */
     CommandRun run;
-    gboolean passes;       /* what follows the words goes to another program as it stands */
+    gboolean passes; /* what follows the words goes to another program as it stands */
 } Command;
 
 struct Cli {
     const Command *command;
-    GPtrArray *args;      /* of char *; NULL-terminated */
-    GHashTable *options;  /* name -> GPtrArray of char * */
-    Config *config;       /* once cli_config was called */
-    Client *client;       /* once client_get was called */
-    gboolean hushed;      /* calls are not explained: a wait repeats them */
-    int status;           /* exit code of a command that ran but has more to say than 0 or 1 */
+    GPtrArray *args;     /* of char *; NULL-terminated */
+    GHashTable *options; /* name -> GPtrArray of char * */
+    Config *config;      /* once cli_config was called */
+    Client *client;      /* once client_get was called */
+    gboolean hushed;     /* calls are not explained: a wait repeats them */
+    int status;          /* exit code of a command that ran but has more to say than 0 or 1 */
 };
 
 /* All verbs, ended by one whose words are NULL. */

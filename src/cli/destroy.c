@@ -15,12 +15,12 @@
 /* A settings file may name any folder: one that is clearly the system's is never removed. */
 static gboolean is_ours(const char *path)
 {
-    static const char *const systems[] = { "/bin", "/boot", "/dev", "/etc", "/home", "/lib",
-                                           "/lib64", "/opt", "/proc", "/root", "/run", "/sbin",
-                                           "/srv", "/sys", "/tmp", "/usr", "/usr/bin", "/usr/lib",
-                                           "/usr/sbin", "/usr/share", "/var", "/var/cache",
-                                           "/var/lib", "/var/log", "/var/run", "/var/spool",
-                                           "/var/tmp" };
+    static const char *const systems[] = {
+        "/bin",       "/boot",    "/dev",     "/etc",     "/home",      "/lib",       "/lib64",
+        "/opt",       "/proc",    "/root",    "/run",     "/sbin",      "/srv",       "/sys",
+        "/tmp",       "/usr",     "/usr/bin", "/usr/lib", "/usr/sbin",  "/usr/share", "/var",
+        "/var/cache", "/var/lib", "/var/log", "/var/run", "/var/spool", "/var/tmp"
+    };
     g_autofree char *real = g_canonicalize_filename(path, "/");
 
     if (strcmp(real, "/") == 0)
@@ -38,8 +38,10 @@ static gboolean remove_tree(const char *path, GError **error)
     if (!g_file_test(path, G_FILE_TEST_EXISTS))
         return TRUE;
     if (!is_ours(path))
-        return fail(error, CONFIG, "\"%s\" is a folder of the system: remove Berth's files in it "
-                    "by hand", path);
+        return fail(error, CONFIG,
+                    "\"%s\" is a folder of the system: remove Berth's files in it "
+                    "by hand",
+                    path);
     return process_run(argv, NULL, NULL, error);
 }
 
@@ -122,10 +124,14 @@ static gboolean confirm(const Config *config, GError **error)
     char answer[256] = "";
 
     if (!isatty(STDIN_FILENO))
-        return fail(error, USAGE, "this removes every instance, image and file of installation "
-                    "\"%s\"; say --yes", config->name);
-    fprintf(stderr, "This removes every instance, image and file of installation \"%s\" (%s).\n"
-                    "Type its name to go on: ", config->name, config->state_dir);
+        return fail(error, USAGE,
+                    "this removes every instance, image and file of installation "
+                    "\"%s\"; say --yes",
+                    config->name);
+    fprintf(stderr,
+            "This removes every instance, image and file of installation \"%s\" (%s).\n"
+            "Type its name to go on: ",
+            config->name, config->state_dir);
     if (!fgets(answer, sizeof answer, stdin) || strcmp(g_strchomp(answer), config->name) != 0)
         return fail(error, USAGE, "nothing was removed");
     return TRUE;
@@ -151,8 +157,7 @@ static gboolean run_destroy(Cli *cli, GError **error)
     /* berthd first: it would make everything anew */
     if (down_daemon(in, "berthd", error) && remove_guests(in, error) &&
         down_daemon(in, "registry", error) && down_daemon(in, "postgresql", error) &&
-        down_libvirt(in, error) && remove_user(in, error) &&
-        remove_files(cli, in, error)) {
+        down_libvirt(in, error) && remove_user(in, error) && remove_files(cli, in, error)) {
         ui_note("nothing of installation \"%s\" is left", config->name);
         return TRUE;
     }

@@ -70,7 +70,8 @@ static gboolean run_down(Cli *cli, GError **error)
 }
 
 static const Option down_options[] = {
-    { "all", NULL, "power instances off too; \"berth up\" starts them again" }, { 0 } };
+    { "all", NULL, "power instances off too; \"berth up\" starts them again" }, { 0 }
+};
 
 const Command down_commands[] = {
     { "down", "", 0, 0, "stop what \"berth up\" started",

@@ -5,9 +5,13 @@
 #include <string.h>
 
 static const Column endpoint_columns[] = {
-    { "TASK", "task", FORM_TEXT },         { "ADDRESS", "address", FORM_TEXT },
-    { "PORT", "port", FORM_TEXT },         { "CONTAINER", "container", FORM_TEXT },
-    { "INSTANCE", "instance", FORM_TEXT }, { "ZONE", "zone", FORM_TEXT }, { 0 },
+    { "TASK", "task", FORM_TEXT },
+    { "ADDRESS", "address", FORM_TEXT },
+    { "PORT", "port", FORM_TEXT },
+    { "CONTAINER", "container", FORM_TEXT },
+    { "INSTANCE", "instance", FORM_TEXT },
+    { "ZONE", "zone", FORM_TEXT },
+    { 0 },
 };
 
 /* key -> value of two members of every row; borrowed from rows. */
@@ -30,11 +34,11 @@ static void add_bindings(json_t *out, const json_t *task, const char *instance, 
 
     json_array_foreach(json_object_get(task, "containers"), c, container)
         json_array_foreach(json_object_get(container, "networkBindings"), b, binding)
-            json_array_append_new(
-                out, json_pack("{s:s, s:s, s:O?, s:s, s:s, s:s}", "task", id, "address", address,
-                               "port", json_object_get(binding, "hostPort"), "container",
-                               verb_text(container, "name"), "instance", instance, "zone",
-                               verb_text(task, "availabilityZone")));
+            json_array_append_new(out, json_pack("{s:s, s:s, s:O?, s:s, s:s, s:s}", "task", id,
+                                                 "address", address, "port",
+                                                 json_object_get(binding, "hostPort"), "container",
+                                                 verb_text(container, "name"), "instance", instance,
+                                                 "zone", verb_text(task, "availabilityZone")));
 }
 
 static json_t *running_tasks(Cli *cli, const char *service, GError **error)
@@ -50,8 +54,8 @@ static json_t *running_tasks(Cli *cli, const char *service, GError **error)
 
 static json_t *machines(Cli *cli, GError **error)
 {
-    json_auto_t *arns = client_pages(cli, "ecs", "ListContainerInstances", cluster_params(cli, "", NULL),
-                                     "containerInstanceArns", error);
+    json_auto_t *arns = client_pages(cli, "ecs", "ListContainerInstances",
+                                     cluster_params(cli, "", NULL), "containerInstanceArns", error);
 
     return arns ? cluster_describe(cli, "DescribeContainerInstances", cluster_name(cli),
                                    "containerInstances", json_incref(arns), "containerInstances",
@@ -72,7 +76,8 @@ static gboolean run_endpoints(Cli *cli, GError **error)
         return FALSE;
     g_autoptr(GHashTable) ec2 = index_of(hosts, "containerInstanceArn", "ec2InstanceId");
     g_autoptr(GHashTable) addresses = index_of(instances, "InstanceId", "PrivateIpAddress");
-    json_array_foreach(tasks, n, task) {
+    json_array_foreach(tasks, n, task)
+    {
         const char *instance = g_hash_table_lookup(ec2, verb_text(task, "containerInstanceArn"));
         const char *address = instance ? g_hash_table_lookup(addresses, instance) : NULL;
         if (address && strcmp(verb_text(task, "lastStatus"), "RUNNING") == 0)

@@ -11,8 +11,8 @@ static char *kebab(const char *name)
 
     for (const char *c = name; *c; c++) {
         gboolean upper = g_ascii_isupper(*c);
-        gboolean starts = upper && c > name &&
-                          (!g_ascii_isupper(c[-1]) || (c[1] && g_ascii_islower(c[1])));
+        gboolean starts =
+            upper && c > name && (!g_ascii_isupper(c[-1]) || (c[1] && g_ascii_islower(c[1])));
         if (starts)
             g_string_append_c(out, '-');
         g_string_append_c(out, g_ascii_tolower(*c));
@@ -38,9 +38,7 @@ static gboolean all_text(const json_t *list)
     const json_t *item;
     size_t n;
 
-    json_array_foreach(list, n, item)
-        if (!json_is_string(item))
-            return FALSE;
+    json_array_foreach(list, n, item) if (!json_is_string(item)) return FALSE;
     return json_array_size(list) > 0;
 }
 
@@ -52,8 +50,7 @@ static void add_value(GString *line, const json_t *value)
     if (json_is_string(value)) {
         add_word(line, json_string_value(value));
     } else if (json_is_array(value) && all_text(value)) {
-        json_array_foreach(value, n, item)
-            add_word(line, json_string_value(item));
+        json_array_foreach(value, n, item) add_word(line, json_string_value(item));
     } else {
         char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
         add_word(line, text);
@@ -113,8 +110,7 @@ char *explain_aws(const char *service, const char *action, const json_t *params)
     if (strcmp(service, "berth") == 0)
         return NULL;
     g_string_append_printf(line, "%s %s", service, verb);
-    json_object_foreach((json_t *)params, name, value)
-        if (!add_special(line, params, name, value))
-            add_parameter(line, name, value);
+    json_object_foreach((json_t *)params, name, value) if (!add_special(line, params, name, value))
+        add_parameter(line, name, value);
     return g_string_free(g_steal_pointer(&line), FALSE);
 }

@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 static const Column image_columns[] = {
-    { "IMAGE", "ImageId", FORM_TEXT },       { "NAME", "Name", FORM_TEXT },
-    { "STATE", "State", FORM_TEXT },         { "ARCH", "Architecture", FORM_TEXT },
-    { "MADE", "CreationDate", FORM_DAY },   { 0 },
+    { "IMAGE", "ImageId", FORM_TEXT },    { "NAME", "Name", FORM_TEXT },
+    { "STATE", "State", FORM_TEXT },      { "ARCH", "Architecture", FORM_TEXT },
+    { "MADE", "CreationDate", FORM_DAY }, { 0 },
 };
 
 static gboolean run_image_list(Cli *cli, GError **error)
@@ -38,7 +38,8 @@ char *image_resolve(Cli *cli, const char *name, GError **error)
     json_auto_t *images = client_pages(cli, "ec2", "DescribeImages", NULL, "Images", error);
     if (!images)
         return NULL;
-    json_array_foreach(images, n, image) {
+    json_array_foreach(images, n, image)
+    {
         if (!name_fits(verb_text(image, "Name"), name) ||
             strcmp(verb_text(image, "State"), "available") != 0 ||
             strcmp(verb_text(image, "CreationDate"), date) < 0)
@@ -115,8 +116,8 @@ static gboolean run_image_import(Cli *cli, GError **error)
         return fail(error, USAGE, "say what \"%s\" is: --format qcow2 or --format raw", path);
     if (dot)
         *dot = '\0';
-    json_t *params = json_pack("{s:s, s:s, s:s}", "Path", path, "Name", name ? name : base,
-                               "Format", format);
+    json_t *params =
+        json_pack("{s:s, s:s, s:s}", "Path", path, "Name", name ? name : base, "Format", format);
     verb_set(params, "SshUser", cli_option(cli, "user"));
     verb_set(params, "Sha256", cli_option(cli, "sha256"));
     verb_set(params, "Description", cli_option(cli, "description"));
@@ -154,8 +155,8 @@ static gboolean run_recipe(const char *recipe, const char *folder, GError **erro
     const char *const argv[] = { script, "--agent", agent, recipe, folder, NULL };
     if (!process_run_here(argv, &status, error))
         return FALSE;
-    return status == 0 || fail(error, COMMAND, "building \"%s\" failed with status %d", recipe,
-                               status);
+    return status == 0 ||
+           fail(error, COMMAND, "building \"%s\" failed with status %d", recipe, status);
 }
 
 static gboolean run_image_build(Cli *cli, GError **error)
@@ -166,8 +167,10 @@ static gboolean run_image_build(Cli *cli, GError **error)
     if (!config)
         return FALSE;
     if (geteuid() != 0)
-        return fail(error, COMMAND, "making a file system with its owners needs root: sudo berth "
-                    "image build %s", recipe);
+        return fail(error, COMMAND,
+                    "making a file system with its owners needs root: sudo berth "
+                    "image build %s",
+                    recipe);
     g_autofree char *folder = g_build_filename(config->state_dir, "builds", recipe, NULL);
     g_autofree char *cache = g_strconcat(config->root, "/var/cache/berth/images", NULL);
     g_setenv("BERTH_IMAGE_CACHE", cache, FALSE);
@@ -182,8 +185,9 @@ static gboolean run_image_build(Cli *cli, GError **error)
         ui_print("%s is %s already", name, known);
         return TRUE;
     }
-    return import(cli, json_pack("{s:s, s:s, s:s, s:b}", "Path", folder, "Name", name, "Format",
-                                 "berth", "Public", 1),
+    return import(cli,
+                  json_pack("{s:s, s:s, s:s, s:b}", "Path", folder, "Name", name, "Format", "berth",
+                            "Public", 1),
                   error);
 }
 

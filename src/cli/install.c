@@ -84,8 +84,8 @@ char *install_program(const char *name, GError **error)
         if (g_file_test(path, G_FILE_TEST_IS_EXECUTABLE))
             return g_canonicalize_filename(path, "/");
     }
-    return fail_null(error, COMMAND, "the program \"%s\" is not beside this one; build it with \"make\"",
-                     name);
+    return fail_null(error, COMMAND,
+                     "the program \"%s\" is not beside this one; build it with \"make\"", name);
 }
 
 char *install_share(const char *path, GError **error)
@@ -98,9 +98,9 @@ char *install_share(const char *path, GError **error)
         if (g_file_test(full, G_FILE_TEST_EXISTS))
             return g_canonicalize_filename(full, "/");
     }
-    return fail_null(error, NOT_FOUND,
-                     "\"%s\" is neither in the source tree, beside this program, nor below share/berth",
-                     path);
+    return fail_null(
+        error, NOT_FOUND,
+        "\"%s\" is neither in the source tree, beside this program, nor below share/berth", path);
 }
 
 char *install_gateway(const char *cidr, GError **error)

@@ -9,21 +9,21 @@
 
 typedef struct {
     const Config *config;
-    char *user;           /* system user of PostgreSQL and the registry */
+    char *user; /* system user of PostgreSQL and the registry */
     char *etc_dir;
     char *postgres_data;
-    char *postgres_socket;/* folder */
+    char *postgres_socket; /* folder */
     char *tls_dir;
-    char *ca_cert;        /* world-readable */
+    char *ca_cert; /* world-readable */
     char *ca_key;
     char *server_cert;
     char *server_key;
     char *master_key;
-    char *install_id;     /* copy of the install_uuid of the region's database */
-    char *hosts_file;     /* URIs of the hosts, one a line, as "berth up" last saw them */
-    char *cache_dir;      /* what building images keeps */
+    char *install_id; /* copy of the install_uuid of the region's database */
+    char *hosts_file; /* URIs of the hosts, one a line, as "berth up" last saw them */
+    char *cache_dir;  /* what building images keeps */
     char *registry_dir;
-    char *endpoint;       /* "https://127.0.0.1:8443" */
+    char *endpoint; /* "https://127.0.0.1:8443" */
 } Install;
 
 /* config must outlive the result. Caller frees. */

@@ -8,10 +8,13 @@
 #include <string.h>
 
 static const Column instance_columns[] = {
-    { "INSTANCE", "InstanceId", FORM_TEXT }, { "NAME", "Name", FORM_TEXT },
-    { "STATE", "State.Name", FORM_TEXT },    { "TYPE", "InstanceType", FORM_TEXT },
+    { "INSTANCE", "InstanceId", FORM_TEXT },
+    { "NAME", "Name", FORM_TEXT },
+    { "STATE", "State.Name", FORM_TEXT },
+    { "TYPE", "InstanceType", FORM_TEXT },
     { "ADDRESS", "PrivateIpAddress", FORM_TEXT },
-    { "ZONE", "Placement.AvailabilityZone", FORM_TEXT }, { 0 },
+    { "ZONE", "Placement.AvailabilityZone", FORM_TEXT },
+    { 0 },
 };
 
 /* Gives each instance its tag Name as a member, for the table. */
@@ -21,10 +24,9 @@ static void add_names(json_t *instances)
     const json_t *tag;
     size_t n, t;
 
-    json_array_foreach(instances, n, instance)
-        json_array_foreach(json_object_get(instance, "Tags"), t, tag)
-            if (strcmp(verb_text(tag, "Key"), "Name") == 0)
-                json_object_set(instance, "Name", json_object_get(tag, "Value"));
+    json_array_foreach(instances, n, instance) json_array_foreach(
+        json_object_get(instance, "Tags"), t, tag) if (strcmp(verb_text(tag, "Key"), "Name") == 0)
+        json_object_set(instance, "Name", json_object_get(tag, "Value"));
 }
 
 static void show(const Cli *cli, json_t *instances)
@@ -37,7 +39,8 @@ static void show(const Cli *cli, json_t *instances)
     ui_table(instance_columns, instances, cli_flag(cli, "json"));
     if (cli_flag(cli, "json"))
         return;
-    json_array_foreach(instances, n, instance) {
+    json_array_foreach(instances, n, instance)
+    {
         const char *why = verb_text(json_object_get(instance, "StateReason"), "Message");
         const char *state = verb_text(json_object_get(instance, "State"), "Name");
         if (*why && strcmp(state, why) != 0)
@@ -51,8 +54,8 @@ static gboolean run_instances(Cli *cli, GError **error)
 
     if (cli_arg(cli, 0))
         json_object_set_new(params, "InstanceIds", verb_args(cli, 0));
-    json_auto_t *list = verb_instances(cli, json_incref(params),
-                                       cli_flag(cli, "all") || cli_arg(cli, 0), error);
+    json_auto_t *list =
+        verb_instances(cli, json_incref(params), cli_flag(cli, "all") || cli_arg(cli, 0), error);
     if (!list)
         return FALSE;
     show(cli, list);
@@ -132,7 +135,8 @@ static gboolean look_states(Cli *cli, gpointer data, gboolean *ret_done, GError 
     wait->seen = verb_instances(cli, json_pack("{s:O}", "InstanceIds", wait->ids), TRUE, error);
     if (!wait->seen)
         return FALSE;
-    json_array_foreach(wait->seen, n, instance) {
+    json_array_foreach(wait->seen, n, instance)
+    {
         const char *state = verb_text(json_object_get(instance, "State"), "Name");
         if (strcmp(state, "terminated") == 0 && strcmp(wait->wanted, "terminated") != 0)
             return fail(error, COMMAND, "%s ended: %s", verb_text(instance, "InstanceId"),
@@ -160,11 +164,11 @@ static gboolean join_cluster(Cli *cli, const json_t *ids, const char *cluster, G
     const json_t *id;
     size_t n;
 
-    json_array_foreach(ids, n, id) {
-        json_auto_t *asked = client_call(cli, "berth", "BootstrapContainerInstance",
-                                         json_pack("{s:O, s:s}", "InstanceId", id, "Cluster",
-                                                   cluster),
-                                         error);
+    json_array_foreach(ids, n, id)
+    {
+        json_auto_t *asked =
+            client_call(cli, "berth", "BootstrapContainerInstance",
+                        json_pack("{s:O, s:s}", "InstanceId", id, "Cluster", cluster), error);
         if (!asked)
             return FALSE;
     }
@@ -214,8 +218,10 @@ static json_t *ids_of(Cli *cli, GError **error)
 }
 
 static const Column change_columns[] = {
-    { "INSTANCE", "InstanceId", FORM_TEXT }, { "WAS", "PreviousState.Name", FORM_TEXT },
-    { "IS", "CurrentState.Name", FORM_TEXT }, { 0 },
+    { "INSTANCE", "InstanceId", FORM_TEXT },
+    { "WAS", "PreviousState.Name", FORM_TEXT },
+    { "IS", "CurrentState.Name", FORM_TEXT },
+    { 0 },
 };
 
 /* Calls action on the instances; member is the answer's list, wanted what --wait waits for. */
@@ -281,10 +287,8 @@ static gboolean run_console(Cli *cli, GError **error)
     return TRUE;
 }
 
-static const Option instances_options[] = {
-    { "all", NULL, "terminated ones too" }, { 0 } };
-static const Option wait_options[] = {
-    { "wait", NULL, "until it is so" }, { 0 } };
+static const Option instances_options[] = { { "all", NULL, "terminated ones too" }, { 0 } };
+static const Option wait_options[] = { { "wait", NULL, "until it is so" }, { 0 } };
 static const Option stop_options[] = {
     { "wait", NULL, "until it is so" },
     { "force", NULL, "without asking the guest" },

@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 static const Column key_columns[] = {
-    { "NAME", "KeyName", FORM_TEXT }, { "TYPE", "KeyType", FORM_TEXT },
-    { "FINGERPRINT", "KeyFingerprint", FORM_TEXT }, { 0 },
+    { "NAME", "KeyName", FORM_TEXT },
+    { "TYPE", "KeyType", FORM_TEXT },
+    { "FINGERPRINT", "KeyFingerprint", FORM_TEXT },
+    { 0 },
 };
 
 static gboolean run_key_list(Cli *cli, GError **error)
@@ -62,10 +64,10 @@ static gboolean run_key_import(Cli *cli, GError **error)
         return fail(error, USAGE, "\"%s\" is a private key; give the public one (.pub)",
                     cli_arg(cli, 1));
     g_autofree char *encoded = g_base64_encode((const guint8 *)text, length);
-    return verb_do(cli, "ec2", "ImportKeyPair",
-                   json_pack("{s:s, s:s}", "KeyName", cli_arg(cli, 0), "PublicKeyMaterial",
-                             encoded),
-                   "imported", error);
+    return verb_do(
+        cli, "ec2", "ImportKeyPair",
+        json_pack("{s:s, s:s}", "KeyName", cli_arg(cli, 0), "PublicKeyMaterial", encoded),
+        "imported", error);
 }
 
 static gboolean run_key_rm(Cli *cli, GError **error)
@@ -79,7 +81,8 @@ static gboolean run_key_rm(Cli *cli, GError **error)
     return TRUE;
 }
 
-static const Option key_create_options[] = { { "type", "TYPE", "ed25519 (default) or rsa" }, { 0 } };
+static const Option key_create_options[] = { { "type", "TYPE", "ed25519 (default) or rsa" },
+                                             { 0 } };
 
 const Command key_commands[] = {
     { "key list", "", 0, 0, "list key pairs", NULL, NULL, NULL, run_key_list, FALSE },

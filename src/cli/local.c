@@ -36,8 +36,11 @@ static gboolean start_one(const Install *in, const char *name, const char *socke
     g_autofree char *pid_file = install_pid_file(in, name);
     g_autofree char *log_file = install_log_file(in, name);
     const char *const argv[] = { program, NULL };
-    const Daemon daemon = { .argv = argv, .log_file = log_file, .pid_file = pid_file,
-                            .timeout_ms = 30000, .ready = socket_answers,
+    const Daemon daemon = { .argv = argv,
+                            .log_file = log_file,
+                            .pid_file = pid_file,
+                            .timeout_ms = 30000,
+                            .ready = socket_answers,
                             .ready_data = (gpointer)socket_path };
 
     if (socket_answers((gpointer)socket_path))
@@ -49,8 +52,8 @@ static gboolean start_one(const Install *in, const char *name, const char *socke
 
 gboolean local_libvirt_start(const Install *in, const char **ret_how, GError **error)
 {
-    static const char *const start[] = { "systemctl", "start", "virtlogd.socket", "libvirtd.service",
-                                         NULL };
+    static const char *const start[] = { "systemctl", "start", "virtlogd.socket",
+                                         "libvirtd.service", NULL };
 
     if (g_file_test("/run/systemd/system", G_FILE_TEST_IS_DIR)) {
         *ret_how = "started by systemd";

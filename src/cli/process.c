@@ -100,9 +100,8 @@ gboolean process_run_here(const char *const *argv, int *ret_status, GError **err
     g_autoptr(GError) cause = NULL;
     int status = 0;
 
-    if (!g_spawn_sync(NULL, (char **)argv, NULL,
-                      G_SPAWN_SEARCH_PATH | G_SPAWN_CHILD_INHERITS_STDIN, NULL, NULL, NULL, NULL,
-                      &status, &cause))
+    if (!g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_CHILD_INHERITS_STDIN,
+                      NULL, NULL, NULL, NULL, &status, &cause))
         return fail(error, COMMAND, "cannot run \"%s\": %s", argv[0], cause->message);
     *ret_status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     return TRUE;
@@ -183,7 +182,8 @@ gboolean process_stop(const char *pid_file, int signal, guint timeout_ms, gboole
         if (!wait_gone(pid, timeout_ms)) {
             kill(pid, SIGKILL);
             if (!wait_gone(pid, 5000))
-                return fail(error, COMMAND, "process %d of \"%s\" does not end", (int)pid, pid_file);
+                return fail(error, COMMAND, "process %d of \"%s\" does not end", (int)pid,
+                            pid_file);
         }
     }
     unlink(pid_file);

@@ -23,7 +23,7 @@ typedef struct {
     const char *user;     /* NULL: as we are */
     const char *log_file; /* appended to */
     const char *pid_file;
-    guint timeout_ms;     /* until ready */
+    guint timeout_ms; /* until ready */
     gboolean (*ready)(gpointer user);
     gpointer ready_data;
 } Daemon;

@@ -100,8 +100,9 @@ static gboolean load_into(Profile *p, GError **error)
 
     if (!g_key_file_load_from_file(keys, file, G_KEY_FILE_NONE, &cause) ||
         !g_key_file_load_from_file(secrets, secret_file, G_KEY_FILE_NONE, &cause))
-        return fail(error, CONFIG, "there are no keys in \"%s\" (%s); \"sudo berth up\" writes them",
-                    p->folder, cause->message);
+        return fail(error, CONFIG,
+                    "there are no keys in \"%s\" (%s); \"sudo berth up\" writes them", p->folder,
+                    cause->message);
     if (!g_key_file_has_group(secrets, p->name))
         return fail(error, CONFIG, "there is no profile \"%s\" in \"%s\"", p->name, secret_file);
     p->session_token = g_key_file_get_string(secrets, p->name, "aws_session_token", NULL);
@@ -167,8 +168,9 @@ gboolean profile_save(const Profile *p, gboolean *ret_changed, GError **error)
     g_autofree char *file = profile_file(p, "config", error);
     g_autofree char *secret_file = profile_file(p, "credentials", error);
     g_autofree char *group = g_strconcat("profile ", p->name, NULL);
-    const char *const settings[] = { "region", p->region, "ca_bundle", p->ca_file, "endpoint_url",
-                                     p->endpoint, "output", "json", NULL };
+    const char *const settings[] = { "region",   p->region,      "ca_bundle",
+                                     p->ca_file, "endpoint_url", p->endpoint,
+                                     "output",   "json",         NULL };
     const char *const secrets[] = { "aws_access_key_id", p->access_key_id, "aws_secret_access_key",
                                     p->secret, NULL };
 

@@ -37,8 +37,9 @@ static gboolean push(const Install *in, const char *archive, const char *name, G
     g_autofree char *to = local ? g_strdup_printf("docker://127.0.0.1:%s/%s", port, name)
                                 : g_strdup_printf("docker://%s/%s", in->config->registry, name);
     g_autofree char *trust = trust_folder(in, error);
-    const char *const argv[] = { "skopeo", "--insecure-policy", "copy", "--quiet",
-                                 "--dest-cert-dir", trust, from, to, NULL };
+    const char *const argv[] = {
+        "skopeo", "--insecure-policy", "copy", "--quiet", "--dest-cert-dir", trust, from, to, NULL
+    };
 
     if (!trust)
         return FALSE;

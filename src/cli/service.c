@@ -17,8 +17,9 @@ static const Column service_columns[] = {
     { "ROLLOUT", "deployments.0.rolloutState", FORM_TEXT },
     { 0 },
 };
-static const Column event_columns[] = {
-    { "AT", "createdAt", FORM_TIME }, { "EVENT", "message", FORM_TEXT }, { 0 } };
+static const Column event_columns[] = { { "AT", "createdAt", FORM_TIME },
+                                        { "EVENT", "message", FORM_TEXT },
+                                        { 0 } };
 
 static json_t *services(Cli *cli, json_t *names, GError **error)
 {
@@ -53,7 +54,8 @@ static void show_events(const json_t *service)
     const json_t *event;
     size_t n;
 
-    json_array_foreach(json_object_get(service, "events"), n, event) {
+    json_array_foreach(json_object_get(service, "events"), n, event)
+    {
         g_autofree char *at = ui_cell(event, "createdAt", FORM_TIME);
         if (n == EVENTS_SHOWN)
             return;
@@ -71,8 +73,7 @@ static gboolean run_service_show(Cli *cli, GError **error)
         return FALSE;
     ui_table(service_columns, rows, cli_flag(cli, "json"));
     if (!cli_flag(cli, "json"))
-        json_array_foreach(rows, n, row)
-            show_events(row);
+        json_array_foreach(rows, n, row) show_events(row);
     return TRUE;
 }
 
@@ -111,8 +112,7 @@ static gboolean look_steady(Cli *cli, gpointer data, gboolean *ret_done, GError 
         return FALSE;
     const json_t *s = json_array_get(rows, 0);
     json_int_t wanted = count_of(s, "desiredCount"), running = count_of(s, "runningCount");
-    const char *newest =
-        verb_text(json_array_get(json_object_get(s, "events"), 0), "message");
+    const char *newest = verb_text(json_array_get(json_object_get(s, "events"), 0), "message");
     ui_step_progress("%d of %d run; %s", (int)running, (int)wanted, newest);
     *ret_done = json_array_size(json_object_get(s, "deployments")) == 1 && running == wanted &&
                 count_of(s, "pendingCount") == 0;

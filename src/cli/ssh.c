@@ -110,8 +110,8 @@ static GPtrArray *ssh_argv(Cli *cli, const json_t *access, GError **error)
     }
     g_ptr_array_add(argv, g_strdup("-p"));
     g_ptr_array_add(argv, g_strdup_printf("%d", port ? (int)port : 22));
-    g_ptr_array_add(argv, g_strdup_printf("%s@%s", verb_text(access, "User"),
-                                          verb_text(access, "Address")));
+    g_ptr_array_add(
+        argv, g_strdup_printf("%s@%s", verb_text(access, "User"), verb_text(access, "Address")));
     for (guint i = 1; cli_arg(cli, i); i++)
         g_ptr_array_add(argv, g_strdup(cli_arg(cli, i)));
     g_ptr_array_add(argv, NULL);
@@ -155,7 +155,8 @@ static gboolean write_config(Cli *cli, GError **error)
     if (!answer)
         return FALSE;
     const Profile *p = client_profile(cli->client);
-    json_array_foreach(json_object_get(answer, "Access"), n, access) {
+    json_array_foreach(json_object_get(answer, "Access"), n, access)
+    {
         if (!is_ready(access))
             continue;
         if (!add_host(p, text, access, error))
@@ -186,7 +187,8 @@ static gboolean run_ssh(Cli *cli, GError **error)
 }
 
 static const Option ssh_options[] = {
-    { "config", NULL, "write ~/.berth/ssh_config for plain ssh and scp" }, { 0 } };
+    { "config", NULL, "write ~/.berth/ssh_config for plain ssh and scp" }, { 0 }
+};
 
 const Command ssh_commands[] = {
     { "ssh", "INSTANCE [-- COMMAND ...]", 0, ANY_NUMBER, "log in to an instance, nothing asked",

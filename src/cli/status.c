@@ -8,8 +8,10 @@
 #include <string.h>
 
 static const Column part_columns[] = {
-    { "PART", "Name", FORM_TEXT }, { "HEALTH", "Health", FORM_TEXT },
-    { "DETAIL", "Detail", FORM_TEXT }, { 0 },
+    { "PART", "Name", FORM_TEXT },
+    { "HEALTH", "Health", FORM_TEXT },
+    { "DETAIL", "Detail", FORM_TEXT },
+    { 0 },
 };
 
 static void add_part(json_t *parts, const char *name, gboolean good, const char *detail,
@@ -30,8 +32,8 @@ static void add_daemon(json_t *parts, const Install *in, const char *name)
     g_autofree char *remedy = g_strdup_printf("sudo berth up; if it ends again: %s", log_file);
     pid_t pid = 0;
     gboolean lives = process_lives(pid_file, &pid);
-    g_autofree char *detail = lives ? g_strdup_printf("process %d", (int)pid)
-                                    : g_strdup("does not run");
+    g_autofree char *detail =
+        lives ? g_strdup_printf("process %d", (int)pid) : g_strdup("does not run");
 
     add_part(parts, name, lives, detail, remedy);
 }
@@ -82,7 +84,8 @@ static gboolean run_status(Cli *cli, GError **error)
     }
     add_reported(cli, parts);
     ui_table(part_columns, parts, cli_flag(cli, "json"));
-    json_array_foreach(parts, n, part) {
+    json_array_foreach(parts, n, part)
+    {
         if (strcmp(verb_text(part, "Health"), "OK") == 0)
             continue;
         cli->status = EXIT_FAILED;

@@ -47,7 +47,8 @@ static gboolean each_host(const Install *in, HostAct act, guint *count, GError *
     /* without it nothing of ours was ever made there */
     if (!g_file_get_contents(in->install_id, &uuid, NULL, NULL))
         return TRUE;
-    const HyperSettings settings = { .name = in->config->name, .install_uuid = g_strstrip(uuid),
+    const HyperSettings settings = { .name = in->config->name,
+                                     .install_uuid = g_strstrip(uuid),
                                      .bridge = in->config->bridge,
                                      .cidr = in->config->network_cidr };
     for (guint i = 0; i < uris->len; i++) {

@@ -9,8 +9,10 @@
 
 /* -- task definitions */
 static const Column definition_columns[] = {
-    { "TASK DEFINITION", "taskDefinitionArn", FORM_TAIL }, { "STATUS", "status", FORM_TEXT },
-    { "CONTAINERS", "containerDefinitions.#", FORM_TEXT }, { 0 },
+    { "TASK DEFINITION", "taskDefinitionArn", FORM_TAIL },
+    { "STATUS", "status", FORM_TEXT },
+    { "CONTAINERS", "containerDefinitions.#", FORM_TEXT },
+    { 0 },
 };
 
 static gboolean show_definition(Cli *cli, const char *action, json_t *params, GError **error)
@@ -50,16 +52,14 @@ static gboolean run_definition_list(Cli *cli, GError **error)
     if (cli_flag(cli, "json"))
         ui_json(arns);
     else
-        json_array_foreach(arns, n, arn)
-            ui_print("%s", strrchr(json_string_value(arn), '/') + 1);
+        json_array_foreach(arns, n, arn) ui_print("%s", strrchr(json_string_value(arn), '/') + 1);
     return TRUE;
 }
 
 static gboolean run_definition_show(Cli *cli, GError **error)
 {
-    json_auto_t *answer =
-        client_call(cli, "ecs", "DescribeTaskDefinition",
-                    json_pack("{s:s}", "taskDefinition", cli_arg(cli, 0)), error);
+    json_auto_t *answer = client_call(cli, "ecs", "DescribeTaskDefinition",
+                                      json_pack("{s:s}", "taskDefinition", cli_arg(cli, 0)), error);
 
     if (!answer)
         return FALSE;
@@ -100,12 +100,14 @@ static void show_stopped(const json_t *tasks)
     const json_t *task, *container;
     size_t n, c;
 
-    json_array_foreach(tasks, n, task) {
+    json_array_foreach(tasks, n, task)
+    {
         if (n == STOPPED_LINES || strcmp(verb_text(task, "lastStatus"), "STOPPED") != 0)
             return;
         g_autofree char *id = ui_cell(task, "taskArn", FORM_SHORT);
         ui_print("%s stopped: %s", id, verb_text(task, "stoppedReason"));
-        json_array_foreach(json_object_get(task, "containers"), c, container) {
+        json_array_foreach(json_object_get(task, "containers"), c, container)
+        {
             g_autofree char *code = ui_cell(container, "exitCode", FORM_TEXT);
             ui_print("  %s: exit code %s %s", verb_text(container, "name"), code,
                      verb_text(container, "reason"));
@@ -148,7 +150,8 @@ static gboolean look_tasks(Cli *cli, gpointer data, gboolean *ret_done, GError *
                                    json_incref(wait->arns), "tasks", NULL, error);
     if (!wait->tasks)
         return FALSE;
-    json_array_foreach(wait->tasks, n, task) {
+    json_array_foreach(wait->tasks, n, task)
+    {
         const char *status = verb_text(task, "lastStatus");
         if (strcmp(status, "STOPPED") == 0 && strcmp(wait->wanted, "STOPPED") != 0)
             return fail(error, COMMAND, "a task stopped: %s", verb_text(task, "stoppedReason"));
@@ -165,8 +168,7 @@ static gboolean wait_tasks(Cli *cli, json_t *tasks, const char *wanted, GError *
     const json_t *task;
     size_t n;
 
-    json_array_foreach(tasks, n, task)
-        json_array_append(arns, json_object_get(task, "taskArn"));
+    json_array_foreach(tasks, n, task) json_array_append(arns, json_object_get(task, "taskArn"));
     TaskWait wait = { .arns = arns, .wanted = wanted };
     gboolean there = verb_wait(cli, wanted, 300, look_tasks, &wait, error);
     json_auto_t *seen = wait.tasks;
@@ -212,8 +214,7 @@ static gboolean run_task_stop(Cli *cli, GError **error)
     if (!answer)
         return FALSE;
     json_auto_t *rows = json_pack("[O]", json_object_get(answer, "task"));
-    return cli_flag(cli, "wait") ? wait_tasks(cli, rows, "STOPPED", error)
-                                 : show_tasks(cli, rows);
+    return cli_flag(cli, "wait") ? wait_tasks(cli, rows, "STOPPED", error) : show_tasks(cli, rows);
 }
 
 static const Option family_options[] = { { "family", "NAME", "of this family only" }, { 0 } };

@@ -124,9 +124,11 @@ static char *list_text(const json_t *list)
     const json_t *item;
     size_t n;
 
-    json_array_foreach(list, n, item) {
-        g_autofree char *cell = json_is_string(item) ? g_strdup(json_string_value(item))
-                                                     : json_dumps(item, JSON_ENCODE_ANY | JSON_COMPACT);
+    json_array_foreach(list, n, item)
+    {
+        g_autofree char *cell = json_is_string(item)
+                                    ? g_strdup(json_string_value(item))
+                                    : json_dumps(item, JSON_ENCODE_ANY | JSON_COMPACT);
         g_string_append_printf(text, "%s%s", n ? "," : "", cell);
     }
     return g_string_free(g_steal_pointer(&text), FALSE);
@@ -235,12 +237,12 @@ void ui_table(const Column *columns, const json_t *rows, gboolean json)
     g_autofree gsize *widths = g_new0(gsize, count);
     for (guint c = 0; c < count; c++)
         widths[c] = width_of(columns[c].title);
-    json_array_foreach(rows, n, row)
-        for (guint c = 0; c < count; c++) {
-            char *cell = ui_cell(row, columns[c].path, columns[c].form);
-            widths[c] = MAX(widths[c], width_of(cell));
-            g_ptr_array_add(cells, cell);
-        }
+    json_array_foreach(rows, n, row) for (guint c = 0; c < count; c++)
+    {
+        char *cell = ui_cell(row, columns[c].path, columns[c].form);
+        widths[c] = MAX(widths[c], width_of(cell));
+        g_ptr_array_add(cells, cell);
+    }
     fit(widths, count);
     put_rows(columns, count, rows, (char **)cells->pdata, widths);
     fflush(stdout);

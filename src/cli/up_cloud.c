@@ -23,8 +23,8 @@ static char *line_value(char **lines, const char *name)
 gboolean up_account(Up *up, GError **error)
 {
     g_autofree char *berthd = install_program("berthd", error);
-    const char *const argv[] = { berthd, "--config", up->config->file, "--create-admin", "admin",
-                                 NULL };
+    const char *const argv[] = { berthd,           "--config", up->config->file,
+                                 "--create-admin", "admin",    NULL };
     g_autofree char *said = NULL;
     g_autoptr(Profile) p = g_new0(Profile, 1);
     gboolean changed = FALSE;
@@ -56,9 +56,8 @@ static const json_t *find_by(const json_t *list, const char *key, const char *va
     const json_t *item;
     size_t n;
 
-    json_array_foreach(list, n, item)
-        if (g_strcmp0(json_string_value(json_object_get(item, key)), value) == 0)
-            return item;
+    json_array_foreach(list, n, item) if (g_strcmp0(json_string_value(json_object_get(item, key)),
+                                                    value) == 0) return item;
     return NULL;
 }
 
@@ -78,15 +77,14 @@ static gboolean host_up(Up *up, const json_t *hosts, const char *zone, guint sha
     size_t n;
 
     /* an administrator's own hosts, or one removed on purpose, are left as they are */
-    json_array_foreach(hosts, n, host)
-        if (g_strcmp0(json_string_value(json_object_get(host, "ZoneName")), zone) == 0)
-            return TRUE;
+    json_array_foreach(hosts, n,
+                       host) if (g_strcmp0(json_string_value(json_object_get(host, "ZoneName")),
+                                           zone) == 0) return TRUE;
     up->changed = TRUE;
-    json_auto_t *made =
-        client_call(up->cli, "berth", "AddHost",
-                    json_pack("{s:s, s:s, s:i}", "Uri", up->config->libvirt_uri, "ZoneName", zone,
-                              "SharePercent", (int)share),
-                    error);
+    json_auto_t *made = client_call(up->cli, "berth", "AddHost",
+                                    json_pack("{s:s, s:s, s:i}", "Uri", up->config->libvirt_uri,
+                                              "ZoneName", zone, "SharePercent", (int)share),
+                                    error);
     return made != NULL;
 }
 
@@ -114,7 +112,7 @@ gboolean up_zones(Up *up, GError **error)
 
 typedef struct {
     Up *up;
-    json_t *hosts;  /* as they were seen last */
+    json_t *hosts; /* as they were seen last */
     GError *error;
 } HostsWait;
 
@@ -129,12 +127,13 @@ static gboolean hosts_settled(gpointer user)
     wait->hosts = client_call(wait->up->cli, "berth", "DescribeHosts", NULL, &wait->error);
     if (!wait->hosts)
         return TRUE;
-    json_array_foreach(json_object_get(wait->hosts, "Hosts"), n, host)
-        if (strcmp(verb_text(host, "Health"), "OK") != 0) {
-            wait->up->changed = TRUE;
-            ui_step_progress("%s: %s", verb_text(host, "ZoneName"), verb_text(host, "Detail"));
-            return FALSE;
-        }
+    json_array_foreach(json_object_get(wait->hosts, "Hosts"), n,
+                       host) if (strcmp(verb_text(host, "Health"), "OK") != 0)
+    {
+        wait->up->changed = TRUE;
+        ui_step_progress("%s: %s", verb_text(host, "ZoneName"), verb_text(host, "Detail"));
+        return FALSE;
+    }
     return TRUE;
 }
 
@@ -150,17 +149,19 @@ gboolean up_hosts(Up *up, GError **error)
         g_propagate_error(error, wait.error);
         return FALSE;
     }
-    json_array_foreach(list, n, host)
-        if (!settled && strcmp(verb_text(host, "Health"), "OK") != 0)
-            return fail(error, COMMAND, "host %s of zone %s is not well: %s", verb_text(host, "Uri"),
-                        verb_text(host, "ZoneName"), verb_text(host, "Detail"));
+    json_array_foreach(
+        list, n, host) if (!settled &&
+                           strcmp(verb_text(host, "Health"), "OK") !=
+                               0) return fail(error, COMMAND, "host %s of zone %s is not well: %s",
+                                              verb_text(host, "Uri"), verb_text(host, "ZoneName"),
+                                              verb_text(host, "Detail"));
     g_autoptr(GPtrArray) uris = g_ptr_array_new();
-    json_array_foreach(list, n, host)
-        g_ptr_array_add(uris, (gpointer)verb_text(host, "Uri"));
+    json_array_foreach(list, n, host) g_ptr_array_add(uris, (gpointer)verb_text(host, "Uri"));
     g_ptr_array_add(uris, NULL);
     host = json_array_get(list, 0);
     up_found(up, "%zu well, guests run %s", json_array_size(list),
-             json_is_true(json_object_get(host, "Accelerated")) ? "under KVM"
-                                                               : "emulated (KVM does not work here)");
+             json_is_true(json_object_get(host, "Accelerated"))
+                 ? "under KVM"
+                 : "emulated (KVM does not work here)");
     return sweep_remember(up->in, (const char *const *)uris->pdata, error);
 }

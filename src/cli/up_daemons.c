@@ -15,7 +15,8 @@
 /* Whether something listens on a port of this machine. */
 static gboolean port_answers(gpointer user)
 {
-    struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+    struct sockaddr_in to = { .sin_family = AF_INET,
+                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
                               .sin_port = htons((guint16)GPOINTER_TO_UINT(user)) };
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     gboolean answers = fd >= 0 && connect(fd, (struct sockaddr *)&to, sizeof to) == 0;
@@ -31,8 +32,12 @@ static gboolean daemon_up(Up *up, const char *name, const char *const *argv, con
 {
     g_autofree char *pid_file = install_pid_file(up->in, name);
     g_autofree char *log_file = install_log_file(up->in, name);
-    const Daemon daemon = { .argv = argv, .user = user, .log_file = log_file,
-                            .pid_file = pid_file, .timeout_ms = 30000, .ready = port_answers,
+    const Daemon daemon = { .argv = argv,
+                            .user = user,
+                            .log_file = log_file,
+                            .pid_file = pid_file,
+                            .timeout_ms = 30000,
+                            .ready = port_answers,
                             .ready_data = GUINT_TO_POINTER(port) };
 
     if (process_lives(pid_file, NULL)) {
@@ -96,8 +101,8 @@ static gboolean registry_settings(const Install *in, guint port, char **ret_file
         "http", "addr", address, "tls", "certificate", in->server_cert, "key", in->server_key);
     g_autofree char *file = g_build_filename(in->registry_dir, "config.yml", NULL);
     char *text = json_dumps(tree, JSON_INDENT(2));
-    gboolean saved = g_file_set_contents_full(file, text, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0644,
-                                              error);
+    gboolean saved =
+        g_file_set_contents_full(file, text, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0644, error);
     free(text);
     *ret_file = g_steal_pointer(&file);
     return saved;
@@ -106,8 +111,8 @@ static gboolean registry_settings(const Install *in, guint port, char **ret_file
 gboolean up_registry(Up *up, GError **error)
 {
     const char *colon = strrchr(up->config->registry, ':');
-    g_autofree char *host = colon ? g_strndup(up->config->registry,
-                                              (gsize)(colon - up->config->registry)) : NULL;
+    g_autofree char *host =
+        colon ? g_strndup(up->config->registry, (gsize)(colon - up->config->registry)) : NULL;
     g_autofree char *file = NULL;
     guint64 port = 0;
 

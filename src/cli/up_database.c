@@ -124,8 +124,18 @@ static gboolean cluster_make(Up *up, const char *bin, GError **error)
     g_autofree char *data = g_strconcat(in->postgres_data, ".new", NULL);
     g_autofree char *initdb = g_build_filename(bin, "initdb", NULL);
     const char *const remove[] = { "rm", "-rf", "--one-file-system", data, NULL };
-    const char *const make[] = { initdb, "-D", data, "-U", "berth_owner", "-E", "UTF8",
-                                 "--locale=C.UTF-8", "-A", "peer", "--data-checksums", NULL };
+    const char *const make[] = { initdb,
+                                 "-D",
+                                 data,
+                                 "-U",
+                                 "berth_owner",
+                                 "-E",
+                                 "UTF8",
+                                 "--locale=C.UTF-8",
+                                 "-A",
+                                 "peer",
+                                 "--data-checksums",
+                                 NULL };
     const struct passwd *owner = getpwnam(in->user);
     gboolean changed = FALSE;
 
@@ -222,8 +232,12 @@ gboolean up_database_server(Up *up, GError **error)
         return FALSE;
     g_autofree char *postgres = g_build_filename(bin, "postgres", NULL);
     const char *const argv[] = { postgres, "-D", in->postgres_data, NULL };
-    const Daemon server = { .argv = argv, .user = in->user, .log_file = log_file,
-                            .pid_file = pid_file, .timeout_ms = 60000, .ready = server_ready,
+    const Daemon server = { .argv = argv,
+                            .user = in->user,
+                            .log_file = log_file,
+                            .pid_file = pid_file,
+                            .timeout_ms = 60000,
+                            .ready = server_ready,
                             .ready_data = dsn };
     up_did(up, "started");
     return start_patiently(&server, error);

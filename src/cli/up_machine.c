@@ -55,9 +55,12 @@ gboolean up_user(Up *up, GError **error)
     const Install *in = up->in;
     const struct passwd *entry = getpwnam(in->user);
     g_autofree char *comment = g_strdup_printf("Berth %s", up->config->name);
-    const char *const add[] = { "useradd", "--system", "--user-group", "--no-create-home",
-                                "--home-dir", up->config->state_dir, "--shell", "/usr/sbin/nologin",
-                                "--comment", comment, in->user, NULL };
+    const char *const add[] = { "useradd",      "--system",
+                                "--user-group", "--no-create-home",
+                                "--home-dir",   up->config->state_dir,
+                                "--shell",      "/usr/sbin/nologin",
+                                "--comment",    comment,
+                                in->user,       NULL };
 
     up_found(up, "%s", in->user);
     if (!entry) {
@@ -76,7 +79,8 @@ gboolean up_user(Up *up, GError **error)
 static void add_host(GPtrArray *names, const char *host)
 {
     struct in6_addr address;
-    gboolean ip = inet_pton(AF_INET, host, &address) == 1 || inet_pton(AF_INET6, host, &address) == 1;
+    gboolean ip =
+        inet_pton(AF_INET, host, &address) == 1 || inet_pton(AF_INET6, host, &address) == 1;
 
     g_ptr_array_add(names, g_strdup_printf("%s:%s", ip ? "IP" : "DNS", host));
 }
@@ -98,8 +102,8 @@ static GPtrArray *server_names(const Config *config, GError **error)
     gethostname(host, sizeof host - 1);
     add_host(names, host);
     for (gsize i = 0; i < G_N_ELEMENTS(services); i++)
-        g_ptr_array_add(names, g_strdup_printf("DNS:%s.%s.amazonaws.com", services[i],
-                                               config->region));
+        g_ptr_array_add(names,
+                        g_strdup_printf("DNS:%s.%s.amazonaws.com", services[i], config->region));
     g_ptr_array_add(names, g_strdup_printf("DNS:%s:%u", config->advertise, config->channel_port));
     g_ptr_array_add(names, g_strdup_printf("DNS:%s:%u", config->advertise, config->listen_port));
     g_ptr_array_add(names, NULL);
@@ -137,8 +141,8 @@ gboolean up_certificates(Up *up, GError **error)
     if (!certificate_covers(in->ca_cert, list, in->server_cert, in->server_key)) {
         if (!up->changed)
             up_did(up, "made a new server certificate");
-        if (!certificate_make_server(in->ca_cert, in->ca_key, list, in->server_cert,
-                                     in->server_key, error))
+        if (!certificate_make_server(in->ca_cert, in->ca_key, list, in->server_cert, in->server_key,
+                                     error))
             return FALSE;
     }
     return share_key(in, error);

@@ -123,11 +123,12 @@ json_t *verb_instances(Cli *cli, json_t *params, gboolean all, GError **error)
     if (!reservations)
         return NULL;
     json_array_foreach(reservations, r, reservation)
-        json_array_foreach(json_object_get(reservation, "Instances"), n, instance) {
-            const char *state = verb_text(json_object_get(instance, "State"), "Name");
-            if (all || strcmp(state, "terminated") != 0)
-                json_array_append(list, instance);
-        }
+        json_array_foreach(json_object_get(reservation, "Instances"), n, instance)
+    {
+        const char *state = verb_text(json_object_get(instance, "State"), "Name");
+        if (all || strcmp(state, "terminated") != 0)
+            json_array_append(list, instance);
+    }
     return json_incref(list);
 }
 
@@ -141,8 +142,10 @@ char *verb_instance_id(Cli *cli, const char *name, GError **error)
     if (!found)
         return NULL;
     if (json_array_size(found) == 0)
-        return fail_null(error, NOT_FOUND, "there is no instance of the name \"%s\"; \"berth "
-                         "instances\" lists them", name);
+        return fail_null(error, NOT_FOUND,
+                         "there is no instance of the name \"%s\"; \"berth "
+                         "instances\" lists them",
+                         name);
     if (json_array_size(found) > 1)
         return fail_null(error, USAGE, "%zu instances have the name \"%s\"; give the id of one",
                          json_array_size(found), name);

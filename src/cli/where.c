@@ -123,8 +123,8 @@ static gboolean look_checked(Cli *cli, gpointer data, gboolean *ret_done, GError
 static gboolean run_host_check(Cli *cli, GError **error)
 {
     CheckWait wait = { .host_id = cli_arg(cli, 0) };
-    json_auto_t *asked = client_call(cli, "berth", "CheckHost",
-                                     json_pack("{s:s}", "HostId", wait.host_id), error);
+    json_auto_t *asked =
+        client_call(cli, "berth", "CheckHost", json_pack("{s:s}", "HostId", wait.host_id), error);
 
     if (!asked)
         return FALSE;
@@ -162,9 +162,13 @@ static gboolean run_host_remove(Cli *cli, GError **error)
 
 /* -- instance types */
 static const Column type_columns[] = {
-    { "TYPE", "InstanceType", FORM_TEXT },  { "VCPUS", "VCpus", FORM_TEXT },
-    { "MIB", "MemoryMiB", FORM_TEXT },      { "ARCHITECTURE", "Architectures", FORM_TEXT },
-    { "NETWORK", "NetworkPerformance", FORM_TEXT }, { "BUILT IN", "BuiltIn", FORM_TEXT }, { 0 },
+    { "TYPE", "InstanceType", FORM_TEXT },
+    { "VCPUS", "VCpus", FORM_TEXT },
+    { "MIB", "MemoryMiB", FORM_TEXT },
+    { "ARCHITECTURE", "Architectures", FORM_TEXT },
+    { "NETWORK", "NetworkPerformance", FORM_TEXT },
+    { "BUILT IN", "BuiltIn", FORM_TEXT },
+    { 0 },
 };
 
 static gboolean run_type_list(Cli *cli, GError **error)
@@ -207,7 +211,8 @@ static const Option host_add_options[] = {
 };
 static const Option host_list_options[] = { { "zone", "ZONE", "hosts of this zone only" }, { 0 } };
 static const Option force_options[] = {
-    { "force", NULL, "though it is down; its instances count as lost" }, { 0 } };
+    { "force", NULL, "though it is down; its instances count as lost" }, { 0 }
+};
 static const Option type_options[] = {
     { "vcpus", "N", "virtual CPUs" },
     { "memory-mib", "MIB", "memory" },

@@ -2,8 +2,10 @@
 #include "cli/verbs.h"
 
 static const Column account_columns[] = {
-    { "ACCOUNT", "AccountId", FORM_TEXT }, { "NAME", "Name", FORM_TEXT },
-    { "MADE", "CreatedAt", FORM_TIME },    { 0 },
+    { "ACCOUNT", "AccountId", FORM_TEXT },
+    { "NAME", "Name", FORM_TEXT },
+    { "MADE", "CreatedAt", FORM_TIME },
+    { 0 },
 };
 static const Column access_key_columns[] = {
     { "ACCESS KEY", "AccessKeyId", FORM_TEXT }, { "ACCOUNT", "AccountId", FORM_TEXT },
@@ -20,8 +22,11 @@ static gboolean run_account_list(Cli *cli, GError **error)
 static gboolean keep_key(Cli *cli, const char *name, const json_t *key, GError **error)
 {
     const Profile *own = client_profile(cli->client);
-    const Profile kept = { .folder = own->folder, .name = (char *)name, .endpoint = own->endpoint,
-                           .region = own->region, .ca_file = own->ca_file,
+    const Profile kept = { .folder = own->folder,
+                           .name = (char *)name,
+                           .endpoint = own->endpoint,
+                           .region = own->region,
+                           .ca_file = own->ca_file,
                            .access_key_id = (char *)verb_text(key, "AccessKeyId"),
                            .secret = (char *)verb_text(key, "SecretAccessKey") };
     gboolean changed = FALSE;

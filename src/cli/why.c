@@ -34,7 +34,8 @@ static gboolean run_why(Cli *cli, GError **error)
     }
     ui_print("%s%s %s%s: %s", ui_bold(), verb_text(answer, "Kind"), verb_text(answer, "Id"),
              ui_plain(), verb_text(answer, "Summary"));
-    json_array_foreach(json_object_get(answer, "Sections"), s, section) {
+    json_array_foreach(json_object_get(answer, "Sections"), s, section)
+    {
         ui_print("\n%s%s%s", ui_bold(), verb_text(section, "Title"), ui_plain());
         json_array_foreach(json_object_get(section, "Facts"), f, fact)
             ui_print("  %-28s %s", verb_text(fact, "Name"), verb_text(fact, "Value"));
