@@ -70,12 +70,15 @@ static char *host_keys_save(const Profile *p, const json_t *access, GError **err
     return g_steal_pointer(&file);
 }
 
-/* The private key made here, or NULL: then ssh uses what it has. Caller frees. */
-static char *private_key(const Profile *p, const json_t *access)
+/* --identity, or the private key made here, or NULL: then ssh uses what it has. Caller frees. */
+static char *private_key(const Cli *cli, const json_t *access)
 {
+    const Profile *p = client_profile(cli->client);
     const char *name = verb_text(access, "KeyName");
     g_autofree char *file = g_strdup_printf("%s/keys/%s.pem", p->folder, name);
 
+    if (cli_option(cli, "identity"))
+        return g_canonicalize_filename(cli_option(cli, "identity"), NULL);
     return *name && g_file_test(file, G_FILE_TEST_EXISTS) ? g_steal_pointer(&file) : NULL;
 }
 
@@ -91,7 +94,7 @@ static GPtrArray *ssh_argv(Cli *cli, const json_t *access, GError **error)
     g_autoptr(GPtrArray) argv = g_ptr_array_new_with_free_func(g_free);
     const Profile *p = client_profile(cli->client);
     g_autofree char *hosts = host_keys_save(p, access, error);
-    g_autofree char *key = private_key(p, access);
+    g_autofree char *key = private_key(cli, access);
     json_int_t port = json_integer_value(json_object_get(access, "Port"));
 
     if (!hosts)
@@ -119,12 +122,12 @@ static GPtrArray *ssh_argv(Cli *cli, const json_t *access, GError **error)
 }
 
 /* -- berth ssh --config */
-static gboolean add_host(const Profile *p, GString *text, const json_t *access, GError **error)
+static gboolean add_host(const Cli *cli, GString *text, const json_t *access, GError **error)
 {
     const char *id = verb_text(access, "InstanceId"), *name = verb_text(access, "Name");
     json_int_t port = json_integer_value(json_object_get(access, "Port"));
-    g_autofree char *hosts = host_keys_save(p, access, error);
-    g_autofree char *key = private_key(p, access);
+    g_autofree char *hosts = host_keys_save(client_profile(cli->client), access, error);
+    g_autofree char *key = private_key(cli, access);
     /* a name with blanks would be several patterns */
     gboolean named = *name && strpbrk(name, " \t\n*?!\"'") == NULL;
 
@@ -159,7 +162,7 @@ static gboolean write_config(Cli *cli, GError **error)
     {
         if (!is_ready(access))
             continue;
-        if (!add_host(p, text, access, error))
+        if (!add_host(cli, text, access, error))
             return FALSE;
         count++;
     }
@@ -187,7 +190,9 @@ static gboolean run_ssh(Cli *cli, GError **error)
 }
 
 static const Option ssh_options[] = {
-    { "config", NULL, "write ~/.berth/ssh_config for plain ssh and scp" }, { 0 }
+    { "identity", "FILE", "private key, when \"berth key create\" did not make it" },
+    { "config", NULL, "write ~/.berth/ssh_config for plain ssh and scp" },
+    { 0 }
 };
 
 const Command ssh_commands[] = {

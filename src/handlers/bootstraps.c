@@ -3,6 +3,7 @@
 #include "handlers/table.h"
 #include "base/errors.h"
 #include "store/bootstraps.h"
+#include "store/clusters.h"
 #include "store/history.h"
 #include "store/instances.h"
 
@@ -38,13 +39,25 @@ static gboolean check_cluster(const char *name, GError **error)
     return TRUE;
 }
 
+/* The agent registers into it: it is made when it does not exist. */
+static gboolean ensure_cluster(Request *rq, const char *name, GError **error)
+{
+    json_auto_t *details = json_object();
+    gboolean made = FALSE;
+    g_autoptr(Cluster) cluster =
+        clusters_create(rq->tx, rq->account_id, name, details, &made, error);
+
+    return cluster != NULL;
+}
+
 json_t *bootstrap_container_instance(Request *rq, GError **error)
 {
     const char *ids[] = { request_text(rq, "InstanceId"), NULL };
     const char *cluster = request_text(rq, "Cluster");
 
     cluster = cluster ? cluster : DEFAULT_CLUSTER;
-    if (!ec2_check_instance_ids(ids, error) || !check_cluster(cluster, error))
+    if (!ec2_check_instance_ids(ids, error) || !check_cluster(cluster, error) ||
+        !ensure_cluster(rq, cluster, error))
         return NULL;
     g_autoptr(GPtrArray) list = instances_get(rq->tx, rq->account_id, ids, TRUE, error);
     if (!list)

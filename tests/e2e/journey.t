@@ -62,14 +62,16 @@ connected() {
 check "both register as container instances, connected" within 180 connected
 stamp registered
 berth agent list | remark
-in_guest() { berth ssh "$first" -- "$@"; }
+in_guest() { berth ssh --identity "$work/key" "$first" -- "$@"; }
 check "user data ran" within 30 in_guest sudo test -s /run/user-data
 check "berth ssh asks nothing, as the image's user" test "$(in_guest id -un </dev/null)" = admin
 sed -i "s/ .*/ ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA/" "$scratch_root/root/.berth/hosts/$first"
-check "a host key that differs is refused by plain ssh" bash -c "! ssh -o BatchMode=yes -o StrictHostKeyChecking=yes -o HostKeyAlias=$first -o UserKnownHostsFile=$scratch_root/root/.berth/hosts/$first admin@$first_ip true 2>/dev/null"
-berth ssh --config >/dev/null 2>&1
-check "plain ssh works by instance id with the written file" ssh -F "$scratch_root/root/.berth/ssh_config" -o BatchMode=yes -i "$work/key" "$first" true
-check "the console has the boot log" grep -q "Linux version" <(ec2 get-console-output --instance-id "$first" --query Output)
+check "a host key that differs is refused by plain ssh" bash -c "! ssh -i $work/key -o BatchMode=yes -o StrictHostKeyChecking=yes -o HostKeyAlias=$first -o UserKnownHostsFile=$scratch_root/root/.berth/hosts/$first admin@$first_ip true 2>/dev/null"
+berth ssh --config --identity "$work/key" >/dev/null 2>&1
+check "plain ssh works by instance id with the written file" ssh -F "$scratch_root/root/.berth/ssh_config" -o BatchMode=yes "$first" true
+console=$(ec2 get-console-output --instance-id "$first" --query Output)
+check "the console has the boot log" test "${#console}" -gt 20
+tail -n 3 <<<"$console" | remark
 
 # ---- a service of two
 sed "s|@IMAGE@|$web|" contrib/examples/web.json >"$work/web.json"
@@ -101,7 +103,7 @@ victim=$(tasks | cut -f1)
 machine=$(ecs describe-tasks --cluster default --tasks "$victim" --query 'tasks[0].containerInstanceArn')
 machine=$(ecs describe-container-instances --cluster default --container-instances "$machine" --query 'containerInstances[0].ec2InstanceId')
 # shellcheck disable=SC2016
-berth ssh "$machine" -- 'sudo docker kill $(sudo docker ps -q --filter label=com.amazonaws.ecs.task-definition-family=web)' >/dev/null
+berth ssh --identity "$work/key" "$machine" -- 'sudo docker kill $(sudo docker ps -q --filter label=com.amazonaws.ecs.task-definition-family=web)' >/dev/null
 healed() {
     local now
     # shellcheck disable=SC2016
