@@ -1,0 +1,124 @@
+"""What the agents' channels cost: agents.c against one berthd, on a private PostgreSQL.
+
+    /usr/bin/python3 tests/bench/agents.py [COUNT]     (10000; run by `make bench`)
+
+Client, server and database share this machine's processors: times say what all three need
+together; processor time of berthd is its own (utime + stime of its process). Each agent has a control
+channel; as many telemetry channels as the limit of open files leaves (2 files an agent).
+"""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "api", "lib"))
+from berth_test import BUILD, REGION, Berth  # noqa: E402
+
+FILES_APART = 600 # of berthd: API, database, its own
+TICKS = os.sysconf("SC_CLK_TCK")
+
+ROWS = """
+INSERT INTO zones (zone_name, zone_id) VALUES ('home-1a', 'home1-az1') ON CONFLICT DO NOTHING;
+INSERT INTO container_instances (container_instance_id, account_id, cluster_id, zone_name, cpu, memory_mib)
+  SELECT lpad(to_hex(n), 32, '0'), '{account}', c.cluster_id, 'home-1a', 4096, 8192
+  FROM generate_series(1, {count}) n, clusters c WHERE c.cluster_name = 'default';
+ANALYZE container_instances"""
+
+
+def line(name, value):
+    print(f"{name:<52} {value}", flush=True)
+
+
+def memory_mib(pid):
+    with open(f"/proc/{pid}/status") as f:
+        return next(int(r.split()[1]) / 1024 for r in f if r.startswith("VmRSS:"))
+
+
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+class Agents:
+    def __init__(self, berth, count, telemetry):
+        dsn = f"host={berth.sockets} dbname=berth_{REGION.replace('-', '_')}"
+        env = {**os.environ, "AWS_ACCESS_KEY_ID": berth.access_key,
+               "AWS_SECRET_ACCESS_KEY": berth.secret_key}
+        self.process = subprocess.Popen(
+            [os.path.join(BUILD, "tests/bench/agents"), "127.0.0.1", str(berth.channel_port),
+             berth.ca, REGION, berth.account_id, str(count), str(telemetry), dsn],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
+
+    def order(self, text):
+        self.process.stdin.write(text + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"agents ended at {text!r}")
+        return json.loads(answer)
+
+    def end(self):
+        self.process.stdin.close()
+        self.process.wait(timeout=60)
+
+
+def settled(name, got, berth, before):
+    used = cpu_seconds(berth.daemon.pid) - before
+    line(name, f"{got['seconds']:.1f} s, {got['open']} of {got['links']} channels, "
+               f"{used:.1f} s of berthd's processor time")
+
+
+def measure(berth, agents):
+    pid = berth.daemon.pid
+    line("berthd without agents", f"{memory_mib(pid):.0f} MiB")
+    before = cpu_seconds(pid)
+    settled("all connect at once", agents.order("settle 120"), berth, before)
+    line("berthd with all of them", f"{memory_mib(pid):.0f} MiB")
+    agents.order("run 5")
+    before, began = cpu_seconds(pid), time.monotonic()
+    got = agents.order("run 60")
+    passed = time.monotonic() - began
+    line("idle for a minute, heartbeats and metrics flowing",
+         f"{100 * (cpu_seconds(pid) - before) / passed:.1f} % of one core, "
+         f"{got['heartbeats']} heartbeats and {got['published']} publications so far")
+    got = agents.order("tasks 2000 100")
+    line("2000 tasks committed at 100/s, each to its agent",
+         f"p50 {got['p50_ms']:.1f} ms  p99 {got['p99_ms']:.1f} ms  max {got['max_ms']:.1f} ms  "
+         f"({got['arrived']} of {got['asked']} arrived)")
+    before = cpu_seconds(pid)
+    settled("all connections break, all come back", agents.order("drop 120"), berth, before)
+    line("berthd then", f"{memory_mib(pid):.0f} MiB")
+    berth.restart(signal.SIGKILL)
+    settled("berthd is killed and started, all come back", agents.order("again 120"), berth, 0)
+    line("berthd then", f"{memory_mib(berth.daemon.pid):.0f} MiB")
+    got = agents.order("run 5")
+    line("channels open 5 s later", f"{got['open']} of {got['links']}")
+
+
+def main():
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 10000
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    count = min(count, hard - FILES_APART)
+    telemetry = min(count, hard - FILES_APART - count)
+    print(f"# {count} agents, {telemetry} of them with telemetry (limit {hard} files); client, "
+          f"server and database share {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}")
+    with Berth() as berth:
+        ecs = berth.client("ecs")
+        ecs.create_cluster(clusterName="default")
+        ecs.register_task_definition(family="bench", containerDefinitions=[
+            {"name": "app", "image": "bb:1", "memory": 8, "command": ["sleep", "1"]}])
+        berth.sql(ROWS.format(account=berth.account_id, count=count))
+        agents = Agents(berth, count, telemetry)
+        try:
+            measure(berth, agents)
+        finally:
+            agents.end()
+
+
+main()
