@@ -54,14 +54,26 @@ void explanation_time(Explanation *e, const char *name, gint64 us)
         explanation_fact(e, name, clock_iso_s(us, text));
 }
 
+gboolean explanation_add_history(Explanation *e, Request *rq, const char *id, GError **error)
+{
+    g_autoptr(GPtrArray) past = history_list(rq->tx, id, HISTORY_SHOWN, error);
+
+    if (past && past->len)
+        explanation_section(e, "History");
+    for (guint n = 0; past && n < past->len; n++) {
+        const HistoryEntry *entry = past->pdata[n];
+        char at[CLOCK_ISO_SIZE];
+        explanation_fact(e, clock_iso_s(entry->at_us, at), entry->what);
+    }
+    return past != NULL;
+}
+
 gboolean explanation_add_past(Explanation *e, Request *rq, const char *kind, const char *id,
                               GError **error)
 {
     g_autoptr(Retry) retry = NULL;
-    g_autoptr(GPtrArray) past = NULL;
 
-    if (!retries_find(rq->tx, kind, id, &retry, error) ||
-        !(past = history_list(rq->tx, id, HISTORY_SHOWN, error)))
+    if (!retries_find(rq->tx, kind, id, &retry, error))
         return FALSE;
     if (retry) {
         explanation_section(e, "Retries");
@@ -70,14 +82,7 @@ gboolean explanation_add_past(Explanation *e, Request *rq, const char *kind, con
         explanation_time(e, "failed at", retry->failed_us);
         explanation_time(e, "next try at", retry->next_try_us);
     }
-    if (past->len)
-        explanation_section(e, "History");
-    for (guint n = 0; n < past->len; n++) {
-        const HistoryEntry *entry = past->pdata[n];
-        char at[CLOCK_ISO_SIZE];
-        explanation_fact(e, clock_iso_s(entry->at_us, at), entry->what);
-    }
-    return TRUE;
+    return explanation_add_history(e, rq, id, error);
 }
 
 /* -- instances */

@@ -24,6 +24,8 @@ void explanation_time(Explanation *e, const char *name, gint64 us);
 /* Sections "Retries" and "History" of the object, as far as there is anything to tell. */
 gboolean explanation_add_past(Explanation *e, Request *rq, const char *kind, const char *id,
                               GError **error);
+/* Its history alone. */
+gboolean explanation_add_history(Explanation *e, Request *rq, const char *id, GError **error);
 
 /* Whether this id is of a kind it knows; *ret_mine says so, and then e is filled. */
 typedef gboolean (*ExplainFunction)(Request *rq, const char *id, Explanation *e, gboolean *ret_mine,

@@ -3,6 +3,7 @@
 #include "base/errors.h"
 #include "handlers/ecs_common.h"
 #include "handlers/explain.h"
+#include "store/channels.h"
 #include "store/container_instances.h"
 #include "store/ecs_lookup.h"
 #include "store/placement_batch.h"
@@ -197,6 +198,21 @@ static gboolean explain_service(Request *rq, const EcsObject *o, Explanation *e,
     return explanation_add_past(e, rq, "service", id, error);
 }
 
+static gboolean channel_facts(Explanation *e, Request *rq, gint64 ci_id, GError **error)
+{
+    g_auto(ChannelState) state = { 0 };
+
+    if (!channels_state(rq->tx, ci_id, &state, error))
+        return FALSE;
+    explanation_section(e, "Channel");
+    explanation_time(e, "connected at", state.connected_us);
+    explanation_time(e, "last message at", state.last_frame_us);
+    explanation_time(e, "disconnected at", state.disconnected_us);
+    explanation_fact(e, "because", state.cause);
+    explanation_time(e, "given up at", state.lost_us);
+    return TRUE;
+}
+
 static gboolean explain_instance_row(Request *rq, const EcsObject *o, Explanation *e,
                                      GError **error)
 {
@@ -228,7 +244,9 @@ static gboolean explain_instance_row(Request *rq, const EcsObject *o, Explanatio
     explanation_int(e, "memory held, MiB", i->memory_held_mib);
     explanation_int(e, "tasks running", i->running_tasks);
     explanation_int(e, "tasks pending", i->pending_tasks);
-    return explanation_add_past(e, rq, "container_instance", id, error);
+    return channel_facts(e, rq, o->row_id, error) &&
+           explanation_add_past(e, rq, "container_instance", id, error) &&
+           explanation_add_history(e, rq, name, error);
 }
 
 static gboolean explain_cluster(Request *rq, const EcsObject *o, Explanation *e, GError **error)

@@ -274,18 +274,32 @@ void acs_text(ChannelLoop *loop, ChannelConn *conn, const char *text, gsize leng
 
 /* -- life */
 
-static void send_heartbeat(ChannelConn *conn, gint64 now_ms)
+static gint64 patience_ms(const ChannelLoop *loop)
+{
+    return (gint64)loop->world->config->agent_suspect_seconds * 1000;
+}
+
+/* Two beats fit into what a silent agent is given; agents that came together do not beat together.
+ */
+static gint64 beat_ms(const ChannelLoop *loop)
+{
+    gint64 most = MIN(HEARTBEAT_MS, patience_ms(loop) / 2);
+
+    return most - g_random_int_range(0, (gint32)(most / 6) + 1);
+}
+
+static void send_heartbeat(const ChannelLoop *loop, ChannelConn *conn, gint64 now_ms)
 {
     g_autofree char *id = id_uuid();
 
     channel_send(conn, "HeartbeatMessage",
                  json_pack("{s:s, s:b}", "messageId", id, "healthy", TRUE));
-    conn->heartbeat_ms = now_ms + HEARTBEAT_MS;
+    conn->heartbeat_ms = now_ms + beat_ms(loop);
 }
 
 void acs_start(ChannelLoop *loop, ChannelConn *conn)
 {
-    send_heartbeat(conn, clock_mono_ms());
+    send_heartbeat(loop, conn, clock_mono_ms());
     collect_begin(loop, conn, CHANNEL_UNACKED);
 }
 
@@ -296,24 +310,22 @@ void acs_probe(ChannelLoop *loop, ChannelConn *conn)
     if (conn->probe_ms)
         return;
     conn->probe_ms = now_ms + PROBE_MS;
-    send_heartbeat(conn, now_ms);
+    send_heartbeat(loop, conn, now_ms);
     loop_flush(loop, conn);
 }
 
 gboolean acs_tick(ChannelLoop *loop, ChannelConn *conn, gint64 now_ms)
 {
-    gint64 patience_ms = (gint64)loop->world->config->agent_suspect_seconds * 1000;
-
     if (conn->probe_ms && now_ms >= conn->probe_ms) {
         conn->cause = "silent when another session asked for the instance";
         return FALSE;
     }
-    if (now_ms - conn->heard_ms > patience_ms) {
+    if (now_ms - conn->heard_ms > patience_ms(loop)) {
         conn->cause = "heartbeats were not answered";
         return FALSE;
     }
     if (now_ms >= conn->heartbeat_ms)
-        send_heartbeat(conn, now_ms);
+        send_heartbeat(loop, conn, now_ms);
     if (conn->resend_ms && now_ms >= conn->resend_ms && !conn->collecting) {
         conn->unacked = 0;
         conn->resend_ms = 0;

@@ -9,13 +9,15 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define EVENTS_MAX   256
 #define TICK_MS      500
-#define OPENING_MAX  1024
-#define CONNS_MAX    20000
+#define OPENING_MAX  512
+#define CONNS_MAX    50000
+#define FILES_APART  512 /* for the API, the database and the rest */
 #define PENDING_MAX  (8 * 1024 * 1024)
 #define KEEPALIVE_MS 60000
 
@@ -93,35 +95,55 @@ void loop_flush(ChannelLoop *loop, ChannelConn *conn)
 
 /* -- beginnings */
 
-static void accept_one(ChannelLoop *loop, int fd, const struct sockaddr_in *from)
+/* A connection that nothing has been spent on yet. When everybody comes at once it waits here:
+ * turned away it would come back later and later. */
+typedef struct {
+    int fd;
+    struct sockaddr_in from;
+} ChannelGuest;
+
+static void begin_one(ChannelLoop *loop, const ChannelGuest *guest)
 {
     char peer[INET_ADDRSTRLEN] = "-";
     int on = 1, patience = KEEPALIVE_MS;
 
-    if (loop->opening >= OPENING_MAX || g_hash_table_size(loop->conns) >= CONNS_MAX) {
-        close(fd);
-        return;
-    }
-    inet_ntop(AF_INET, &from->sin_addr, peer, sizeof peer);
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience, sizeof patience);
-    ChannelConn *conn = conn_new(++loop->last_id, fd, peer, loop->tls);
+    inet_ntop(AF_INET, &guest->from.sin_addr, peer, sizeof peer);
+    setsockopt(guest->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(guest->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    setsockopt(guest->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience, sizeof patience);
+    ChannelConn *conn = conn_new(++loop->last_id, guest->fd, peer, loop->tls);
     g_hash_table_insert(loop->conns, &conn->id, conn);
     loop->opening++;
     watch(loop, conn, EPOLL_CTL_ADD);
 }
 
+static void begin_waiting(ChannelLoop *loop)
+{
+    while (loop->opening < OPENING_MAX && loop->accepted.length > 0) {
+        g_autofree ChannelGuest *guest = g_queue_pop_head(&loop->accepted);
+        begin_one(loop, guest);
+    }
+}
+
+static void accept_one(ChannelLoop *loop, ChannelGuest guest)
+{
+    if (g_hash_table_size(loop->conns) + loop->accepted.length >= loop->conns_max) {
+        close(guest.fd);
+        return;
+    }
+    g_queue_push_tail(&loop->accepted, g_memdup2(&guest, sizeof guest));
+}
+
 static void accept_all(ChannelLoop *loop)
 {
     for (;;) {
-        struct sockaddr_in from = { 0 };
-        socklen_t size = sizeof from;
-        int fd =
-            accept4(loop->listen_fd, (struct sockaddr *)&from, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd < 0)
+        ChannelGuest guest = { 0 };
+        socklen_t size = sizeof guest.from;
+        guest.fd = accept4(loop->listen_fd, (struct sockaddr *)&guest.from, &size,
+                           SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (guest.fd < 0)
             return;
-        accept_one(loop, fd, &from);
+        accept_one(loop, guest);
     }
 }
 
@@ -200,6 +222,11 @@ static void say_goodbye(ChannelLoop *loop)
 {
     g_autoptr(GPtrArray) conns = all_conns(loop);
 
+    while (loop->accepted.length > 0) {
+        g_autofree ChannelGuest *guest = g_queue_pop_head(&loop->accepted);
+        close(guest->fd);
+    }
+
     for (guint i = 0; i < conns->len; i++) {
         ChannelConn *conn = conns->pdata[i];
         if (conn->stage == CONN_OPEN)
@@ -219,12 +246,23 @@ void loop_run(ChannelLoop *loop)
         int count = epoll_wait(loop->epoll_fd, events, EVENTS_MAX, TICK_MS);
         for (int i = 0; i < count; i++)
             one_event(loop, &events[i]);
+        begin_waiting(loop);
     }
     say_goodbye(loop);
 }
 
+/* Agents never take the files that the API and the database need. */
+static guint files_for_agents(void)
+{
+    struct rlimit files = { 0 };
+
+    getrlimit(RLIMIT_NOFILE, &files);
+    return (guint)MIN(files.rlim_cur - MIN(files.rlim_cur, FILES_APART), CONNS_MAX);
+}
+
 gboolean loop_watch_all(ChannelLoop *loop, GError **error)
 {
+    loop->conns_max = files_for_agents();
     loop->last_id = FIRST_CONN;
     if (loop->epoll_fd < 0 || loop->event_fd < 0 ||
         !watch_fd(loop, loop->listen_fd, EVENT_LISTENER) ||

@@ -18,8 +18,10 @@ typedef struct {
     GHashTable *conns; /* id -> ChannelConn; owns them */
     GHashTable *by_ci; /* ci_id -> ChannelConn of its ACS session */
     guint64 last_id;
-    guint opening;  /* connections before CONN_OPEN */
-    gint64 tick_ms; /* when timers are looked at next */
+    guint opening;   /* connections before CONN_OPEN */
+    guint conns_max; /* what the limit of open files leaves for agents */
+    GQueue accepted; /* of ChannelGuest: their handshakes wait for their turn */
+    gint64 tick_ms;  /* when timers are looked at next */
     gint64 touch_ms;
     gint64 sweep_ms;
     gint stopping; /* atomic */

@@ -138,6 +138,7 @@ void tcs_text(ChannelLoop *loop, ChannelConn *conn, const char *text, gsize leng
         if (strcmp(type, kinds[i].type) != 0)
             continue;
         channel_send(conn, kinds[i].ack, json_pack("{s:s}", "message", "taken"));
+        conn->heartbeat_ms = clock_mono_ms() + HEARTBEAT_MS; /* an acknowledgement does as well */
         if (kinds[i].take)
             kinds[i].take(loop, conn, message);
     }

@@ -95,6 +95,34 @@ gboolean channels_note(DbTx *tx, gint64 ci_id, const char *what, GError **error)
                    DB_ARGS(db_int(tx, ci_id), what), NULL);
 }
 
+void channel_state_clear(ChannelState *state)
+{
+    g_free(state->cause);
+}
+
+gboolean channels_state(DbTx *tx, gint64 ci_id, ChannelState *ret_state, GError **error)
+{
+    g_autoptr(PGresult) res = db_query(
+        tx, error,
+        "SELECT " DB_US("connected_at") ", " DB_US(
+            "last_frame_at") ","
+                             " CASE WHEN channel_owner IS NULL THEN " DB_US(
+                                 "disconnected_at") " END, " DB_US("lost_at") ", disconnect_cause "
+                                                                              "FROM "
+                                                                              "container_instances "
+                                                                              "WHERE ci_id = $1",
+        DB_ARGS(db_int(tx, ci_id)));
+
+    if (!res || PQntuples(res) == 0)
+        return res != NULL;
+    *ret_state = (ChannelState){ .connected_us = db_int64(res, 0, 0),
+                                 .last_frame_us = db_int64(res, 0, 1),
+                                 .disconnected_us = db_int64(res, 0, 2),
+                                 .lost_us = db_int64(res, 0, 3),
+                                 .cause = g_strdup(db_text(res, 0, 4)) };
+    return TRUE;
+}
+
 void channel_task_free(ChannelTask *task)
 {
     if (!task)

@@ -53,6 +53,16 @@ gboolean channels_is_active(DbTx *tx, gint64 ci_id, gboolean *ret_active, GError
 /* Appends to the container instance's history. */
 gboolean channels_note(DbTx *tx, gint64 ci_id, const char *what, GError **error);
 
+/* The control channel as its row has it. Times are UTC microseconds, 0: never. */
+typedef struct {
+    gint64 connected_us, last_frame_us, disconnected_us, lost_us;
+    char *cause; /* why it ended; NULL while it is open, or before the first */
+} ChannelState;
+
+void channel_state_clear(ChannelState *state);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ChannelState, channel_state_clear)
+gboolean channels_state(DbTx *tx, gint64 ci_id, ChannelState *ret_state, GError **error);
+
 /* A task that its agent is to be told about. */
 typedef struct {
     gint64 task_key;

@@ -6,3 +6,4 @@ BENCH_BIN := $(patsubst %.c,$(BUILD)/%,$(BENCH_SRC))
 bench: programs $(BENCH_BIN)
 	$(Q)for b in $(filter %/bench_%,$(BENCH_BIN)); do echo "== $${b##*/}"; $$b || exit 1; done
 	$(Q)echo "== api"; /usr/bin/python3 tests/bench/api.py
+	$(Q)echo "== agents"; /usr/bin/python3 tests/bench/agents.py
