@@ -271,15 +271,36 @@ static gboolean run_reboot(Cli *cli, GError **error)
                           "asked", error);
 }
 
+typedef struct {
+    const char *id;
+    json_t *answer;
+} ConsoleWait;
+
+/* The first call of GetConsoleOutput asks the host for the log; it is there a moment later. */
+static gboolean look_console(Cli *cli, gpointer data, gboolean *ret_done, GError **error)
+{
+    ConsoleWait *wait = data;
+
+    json_decref(wait->answer);
+    wait->answer = client_call(cli, "ec2", "GetConsoleOutput",
+                               json_pack("{s:s}", "InstanceId", wait->id), error);
+    *ret_done = wait->answer && *verb_text(wait->answer, "Output");
+    return wait->answer != NULL;
+}
+
 static gboolean run_console(Cli *cli, GError **error)
 {
     g_autofree char *id = verb_instance_id(cli, cli_arg(cli, 0), error);
-    json_auto_t *answer = id ? client_call(cli, "ec2", "GetConsoleOutput",
-                                           json_pack("{s:s}", "InstanceId", id), error)
-                             : NULL;
+    ConsoleWait wait = { .id = id };
+    gboolean there = FALSE;
     gsize length = 0;
 
-    if (!answer)
+    if (!id || !look_console(cli, &wait, &there, error))
+        return FALSE;
+    if (!there)
+        there = verb_wait(cli, "fetching the log", 15, look_console, &wait, error);
+    json_auto_t *answer = wait.answer;
+    if (!there)
         return FALSE;
     g_autofree guint8 *text = g_base64_decode(verb_text(answer, "Output"), &length);
     if (fwrite(text, 1, length, stdout) != length)
