@@ -1,5 +1,5 @@
 # tests: a file tests/KIND/test_NAME.c is a TAP program, tests/KIND/NAME.t a TAP script
-TEST_KINDS  := unit db driver
+TEST_KINDS  := unit db driver crash
 TEST_SRC    := $(foreach k,$(TEST_KINDS),$(wildcard tests/$(k)/test_*.c))
 TEST_BIN    := $(patsubst %.c,$(BUILD)/%,$(TEST_SRC))
 TEST_LIB    := $(call obj,$(wildcard tests/lib/*.c))

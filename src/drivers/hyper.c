@@ -145,9 +145,10 @@ static gboolean host_answers(const char *uri, GError **error)
     if (!host || !*host)
         return TRUE;
     int port = g_uri_get_port(parsed);
-    StreamAddress to = { .kind = STREAM_TCP, .host = host,
-                         .port = port > 0 ? (guint)port
-                                          : transport_port(g_uri_get_scheme(parsed)) };
+    StreamAddress to = { .kind = STREAM_TCP,
+                         .host = host,
+                         .port =
+                             port > 0 ? (guint)port : transport_port(g_uri_get_scheme(parsed)) };
     g_autoptr(GError) cause = NULL;
     g_autoptr(Stream) stream = stream_open(&to, NULL, clock_mono_ms() + CONNECT_TIMEOUT_MS, &cause);
     if (!stream)
@@ -159,9 +160,9 @@ static gboolean events_subscribe(Hyper *hyper, GError **error)
 {
     if (!hyper->event)
         return TRUE;
-    hyper->event_id = virConnectDomainEventRegisterAny(
-        hyper->conn, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
-        VIR_DOMAIN_EVENT_CALLBACK(on_domain_event), hyper, NULL);
+    hyper->event_id =
+        virConnectDomainEventRegisterAny(hyper->conn, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+                                         VIR_DOMAIN_EVENT_CALLBACK(on_domain_event), hyper, NULL);
     if (hyper->event_id < 0)
         return hyper_fail(hyper, error, "cannot subscribe to events");
     if (virConnectRegisterCloseCallback(hyper->conn, on_close, hyper, NULL) < 0)

@@ -54,7 +54,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(HyperFacts, hyper_facts_free)
 
 typedef enum { ACCELERATOR_TCG, ACCELERATOR_KVM } Accelerator;
 const char *accelerator_name(Accelerator accelerator);
-/* Then the UTC second at which a trial began: what is much older was left by a process that died. */
+/* Then the UTC second at which a trial began: what is much older was left by a process that died.
+ */
 #define HYPER_TRIAL_PREFIX "kvm-trial-"
 /* Starts a tiny guest under KVM and waits some seconds for what it writes. *ret_reason is one
  * plain line saying why the answer is what it is. */
@@ -67,7 +68,8 @@ gboolean hyper_ensure(Hyper *hyper, GError **error);
 gboolean hyper_remove(Hyper *hyper, GError **error);
 
 /* -- volumes in pool NAME */
-gboolean hyper_volume_exists(Hyper *hyper, const char *volume, gboolean *ret_exists, GError **error);
+gboolean hyper_volume_exists(Hyper *hyper, const char *volume, gboolean *ret_exists,
+                             GError **error);
 /* Copies a file into a raw volume named so; holes stay holes. A volume is complete when its
  * marker volume VOLUME.ok exists; one without is what a killed upload left and is made anew.
  * BAD_IMAGE when the file's SHA-256 (hex) is not the one given: then nothing is left. */
@@ -104,9 +106,9 @@ typedef struct {
     Accelerator accelerator;
     const char *architecture;
     const char *mac;
-    const char *disk;    /* volumes */
+    const char *disk; /* volumes */
     const char *seed;
-    const char *kernel;  /* NULL: boots from its disk */
+    const char *kernel; /* NULL: boots from its disk */
     const char *initrd;
     const char *cmdline;
 } HyperDomain;
@@ -146,7 +148,7 @@ GPtrArray *hyper_list(Hyper *hyper, GError **error);
 
 /* -- what a guest wrote; the newest at most max bytes, "" when there is nothing */
 typedef enum { GUEST_CONSOLE, GUEST_HOST_KEY } GuestFile;
-char *hyper_guest_file(Hyper *hyper, const char *name, GuestFile which, gsize max, gsize *ret_length,
-                       GError **error);
+char *hyper_guest_file(Hyper *hyper, const char *name, GuestFile which, gsize max,
+                       gsize *ret_length, GError **error);
 /* Removes both. Absent is fine. */
 gboolean hyper_guest_files_delete(Hyper *hyper, const char *name, GError **error);

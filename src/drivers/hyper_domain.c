@@ -151,9 +151,9 @@ static gboolean domain_act(Hyper *hyper, const char *uuid, const char *what,
     if (act(domain) == 0)
         return TRUE;
     hyper_fail(hyper, &cause, "cannot %s domain \"%s\"", what, full);
-    if (virDomainGetState(domain, &state, NULL, 0) == 0 ? state_from(state) == goal
-                                                        : goal == DOMAIN_ABSENT &&
-                                                              hyper_last_is(VIR_ERR_NO_DOMAIN))
+    if (virDomainGetState(domain, &state, NULL, 0) == 0
+            ? state_from(state) == goal
+            : goal == DOMAIN_ABSENT && hyper_last_is(VIR_ERR_NO_DOMAIN))
         return TRUE;
     g_propagate_error(error, g_steal_pointer(&cause));
     return FALSE;
@@ -186,10 +186,9 @@ gboolean hyper_destroy(Hyper *hyper, const char *uuid, GError **error)
 
 static int undefine(virDomainPtr domain)
 {
-    return virDomainUndefineFlags(domain, VIR_DOMAIN_UNDEFINE_MANAGED_SAVE |
-                                              VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
-                                              VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA |
-                                              VIR_DOMAIN_UNDEFINE_NVRAM);
+    return virDomainUndefineFlags(
+        domain, VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
+                    VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA | VIR_DOMAIN_UNDEFINE_NVRAM);
 }
 
 gboolean hyper_undefine(Hyper *hyper, const char *uuid, GError **error)

@@ -86,8 +86,7 @@ gboolean hyper_guest_files_delete(Hyper *hyper, const char *name, GError **error
         if (!g_str_has_prefix(*each, prefix))
             continue;
         g_autoptr(virStorageVol) volume = virStorageVolLookupByName(pool, *each);
-        if (volume && virStorageVolDelete(volume, 0) < 0 &&
-            !hyper_last_is(VIR_ERR_NO_STORAGE_VOL))
+        if (volume && virStorageVolDelete(volume, 0) < 0 && !hyper_last_is(VIR_ERR_NO_STORAGE_VOL))
             return hyper_fail(hyper, error, "cannot delete \"%s\"", *each);
     }
     return TRUE;

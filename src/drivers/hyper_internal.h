@@ -47,6 +47,7 @@ gboolean hyper_network_remove(Hyper *hyper, GError **error);
 char *hyper_volume_path(Hyper *hyper, const char *volume, GError **error);
 /* Where the console pool keeps a guest's file on the host. */
 char *hyper_guest_path(const HyperSettings *settings, const char *name, GuestFile which);
-/* A bootable disk that writes hyper_trial_words on its serial line when it got through (hyper_trial.c). */
+/* A bootable disk that writes hyper_trial_words on its serial line when it got through
+ * (hyper_trial.c). */
 guint8 *hyper_trial_image(gsize *ret_length);
 extern const char hyper_trial_words[];

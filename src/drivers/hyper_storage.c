@@ -233,8 +233,7 @@ static virStorageVolPtr volume_create(Hyper *hyper, virStoragePoolPtr pool, cons
     virStorageVolPtr made = virStorageVolCreateXML(pool, xml, 0);
 
     /* a file that libvirt does not know of yet: what a killed libvirtd left */
-    if (!made && virStoragePoolRefresh(pool, 0) == 0 &&
-        volume_delete_in(hyper, pool, volume, NULL))
+    if (!made && virStoragePoolRefresh(pool, 0) == 0 && volume_delete_in(hyper, pool, volume, NULL))
         made = virStorageVolCreateXML(pool, xml, 0);
     if (!made)
         hyper_fail(hyper, error, "cannot make volume \"%s\"", volume);
@@ -326,8 +325,8 @@ static gboolean volume_fill(Hyper *hyper, virStorageVolPtr volume, Source *sourc
     const char *name = virStorageVolGetName(volume); /* first: it forgets libvirt's last error */
     g_autoptr(virStream) stream = virStreamNew(hyper->conn, 0);
 
-    if (stream && virStorageVolUpload(volume, stream, 0, bytes,
-                                      VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM) == 0 &&
+    if (stream &&
+        virStorageVolUpload(volume, stream, 0, bytes, VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM) == 0 &&
         virStreamSparseSendAll(stream, source_read, source_extent, source_skip, source) == 0 &&
         virStreamFinish(stream) == 0)
         return TRUE;

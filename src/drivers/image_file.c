@@ -192,8 +192,8 @@ static gboolean blob_copy(const char *store, int from, const char *temporary, ch
     return TRUE;
 }
 
-gboolean image_blob_add(const char *store, const char *file, char **ret_sha256,
-                        guint64 *ret_bytes, GError **error)
+gboolean image_blob_add(const char *store, const char *file, char **ret_sha256, guint64 *ret_bytes,
+                        GError **error)
 {
     g_autofree char *nonce = id_hex32();
     g_autofree char *name = g_strconcat("new-", nonce, NULL);

@@ -13,9 +13,9 @@
 typedef enum { IMAGE_RAW, IMAGE_QCOW2 } ImageFormat;
 const char *image_format_name(ImageFormat format);
 
-#define IMAGE_HEAD_BYTES     4096                       /* enough for any header we accept */
-#define IMAGE_VIRTUAL_MAX    (G_GUINT64_CONSTANT(64) << 40)
-#define IMAGE_FILE_MAX       (G_GUINT64_CONSTANT(1) << 40)
+#define IMAGE_HEAD_BYTES  4096 /* enough for any header we accept */
+#define IMAGE_VIRTUAL_MAX (G_GUINT64_CONSTANT(64) << 40)
+#define IMAGE_FILE_MAX    (G_GUINT64_CONSTANT(1) << 40)
 
 typedef struct {
     ImageFormat format;
@@ -30,11 +30,11 @@ gboolean image_judge(const guint8 *head, gsize length, guint64 file_bytes, const
 
 /* image.json of a folder image. */
 typedef struct {
-    char *disk;       /* file names inside the folder */
-    char *kernel;     /* NULL: boots from its disk */
+    char *disk;   /* file names inside the folder */
+    char *kernel; /* NULL: boots from its disk */
     char *initrd;
-    char *format;     /* NULL: not said */
-    char *sha256;     /* of the disk; NULL: not said */
+    char *format; /* NULL: not said */
+    char *sha256; /* of the disk; NULL: not said */
     char *cmdline;
     char *architecture;
     char *root_device_name;
@@ -50,8 +50,8 @@ ImageManifest *image_manifest_load(const char *folder, GError **error);
 char *image_blob_path(const char *store, const char *sha256);
 /* Copies a regular file into the store under its digest; holes stay holes. Both results may be
  * NULL. An equal file that is there already stays. */
-gboolean image_blob_add(const char *store, const char *file, char **ret_sha256,
-                        guint64 *ret_bytes, GError **error);
+gboolean image_blob_add(const char *store, const char *file, char **ret_sha256, guint64 *ret_bytes,
+                        GError **error);
 /* Judges a file of the store. */
 gboolean image_blob_judge(const char *store, const char *sha256, const char *format,
                           ImageFacts *ret_facts, GError **error);

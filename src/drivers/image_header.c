@@ -88,11 +88,11 @@ static const char *magic_name(const guint8 *head, gsize length)
 static gboolean judge_size(guint64 bytes, GError **error)
 {
     if (bytes == 0 || bytes > IMAGE_VIRTUAL_MAX)
-        return fail(error, BAD_IMAGE, "disk of %" G_GUINT64_FORMAT
-                    " bytes is not between 1 byte and 64 TiB", bytes);
+        return fail(error, BAD_IMAGE,
+                    "disk of %" G_GUINT64_FORMAT " bytes is not between 1 byte and 64 TiB", bytes);
     if (bytes % SECTOR != 0)
-        return fail(error, BAD_IMAGE, "disk of %" G_GUINT64_FORMAT
-                    " bytes is not a whole number of sectors", bytes);
+        return fail(error, BAD_IMAGE,
+                    "disk of %" G_GUINT64_FORMAT " bytes is not a whole number of sectors", bytes);
     return TRUE;
 }
 
@@ -103,11 +103,13 @@ static gboolean judge_features(guint64 features, GError **error)
     if (features & FEATURE_CORRUPT)
         return fail(error, BAD_IMAGE, "qcow2 image is marked corrupt");
     if (features & FEATURE_DIRTY)
-        return fail(error, BAD_IMAGE, "qcow2 image was not closed cleanly; repair it with "
+        return fail(error, BAD_IMAGE,
+                    "qcow2 image was not closed cleanly; repair it with "
                     "\"qemu-img check -r all\"");
     if (features & ~(guint64)FEATURES_ACCEPTED)
-        return fail(error, BAD_IMAGE, "qcow2 image has unknown incompatible features 0x%"
-                    G_GINT64_MODIFIER "x", features & ~(guint64)FEATURES_ACCEPTED);
+        return fail(error, BAD_IMAGE,
+                    "qcow2 image has unknown incompatible features 0x%" G_GINT64_MODIFIER "x",
+                    features & ~(guint64)FEATURES_ACCEPTED);
     return TRUE;
 }
 
@@ -166,9 +168,8 @@ static gboolean judge_tables(const guint8 *head, guint64 file_bytes, GError **er
         return fail(error, BAD_IMAGE, "qcow2 level 1 table of %u entries is too large", l1_entries);
     if (refcount_clusters == 0 || refcount_clusters > file_bytes >> bits)
         return fail(error, BAD_IMAGE, "qcow2 reference count table does not fit the file");
-    return (l1_entries == 0 ||
-            judge_table("level 1", read64(head, AT_L1_OFFSET), (guint64)l1_entries * 8, bits,
-                        file_bytes, error)) &&
+    return (l1_entries == 0 || judge_table("level 1", read64(head, AT_L1_OFFSET),
+                                           (guint64)l1_entries * 8, bits, file_bytes, error)) &&
            judge_table("reference count", read64(head, AT_REFCOUNT_OFFSET),
                        (guint64)refcount_clusters << bits, bits, file_bytes, error);
 }
@@ -197,7 +198,8 @@ static gboolean judge_qcow2(const guint8 *head, gsize length, guint64 file_bytes
     if (version != 2 && version != 3)
         return fail(error, BAD_IMAGE, "qcow version %u is not supported", version);
     if (read64(head, AT_BACKING_OFFSET) != 0 || read32(head, AT_BACKING_SIZE) != 0)
-        return fail(error, BAD_IMAGE, "qcow2 image has a backing file; flatten it with "
+        return fail(error, BAD_IMAGE,
+                    "qcow2 image has a backing file; flatten it with "
                     "\"qemu-img convert\"");
     if (read32(head, AT_CRYPT_METHOD) != 0)
         return fail(error, BAD_IMAGE, "qcow2 image is encrypted");
@@ -222,8 +224,10 @@ gboolean image_judge(const guint8 *head, gsize length, guint64 file_bytes, const
     if (format && strcmp(format, "raw") != 0)
         return fail(error, BAD_IMAGE, "disk format \"%s\" is neither qcow2 nor raw", format);
     if (magic)
-        return fail(error, BAD_IMAGE, "file begins like a %s image, which is not accepted as a "
-                    "raw disk; convert it with \"qemu-img convert -O qcow2\"", magic);
+        return fail(error, BAD_IMAGE,
+                    "file begins like a %s image, which is not accepted as a "
+                    "raw disk; convert it with \"qemu-img convert -O qcow2\"",
+                    magic);
     ret_facts->format = IMAGE_RAW;
     ret_facts->virtual_bytes = file_bytes;
     return judge_size(file_bytes, error);

@@ -58,7 +58,7 @@ static gboolean ssh_wait(SshSession *s, GError **error)
 #define SSH_AWAIT(s, code, call, error)                                                            \
     while (((code) = (call)) == LIBSSH2_ERROR_EAGAIN)                                              \
         if (!ssh_wait((s), (error)))                                                               \
-            return FALSE
+    return FALSE
 
 /* ---- the host key */
 
@@ -151,9 +151,9 @@ static gboolean log_in(SshSession *s, const SshTarget *target, GError **error)
     int code;
 
     SSH_AWAIT(s, code,
-              libssh2_userauth_publickey_frommemory(
-                  s->ssh, target->user, strlen(target->user), NULL, 0, target->private_key,
-                  strlen(target->private_key), NULL),
+              libssh2_userauth_publickey_frommemory(s->ssh, target->user, strlen(target->user),
+                                                    NULL, 0, target->private_key,
+                                                    strlen(target->private_key), NULL),
               error);
     return code == 0 || ssh_fail(s, error, "log in");
 }

@@ -120,8 +120,7 @@ StepResult base_step(World *world, const char *id, gint64 *ret_again_ms G_GNUC_U
         FAULT_POINT("base.copied");
         return wake_waiting(world, parts[0], parts[1], error) ? STEP_SETTLED : STEP_FAILED;
     }
-    if (error_is(cause, ERROR_BAD_IMAGE) &&
-        !fault_waiting(world, parts[0], parts[1], cause, error))
+    if (error_is(cause, ERROR_BAD_IMAGE) && !fault_waiting(world, parts[0], parts[1], cause, error))
         return STEP_FAILED;
     g_propagate_error(error, g_steal_pointer(&cause));
     return STEP_FAILED;

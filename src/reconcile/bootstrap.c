@@ -40,12 +40,13 @@ static gboolean credentials_old(const Bootstrap *b)
     return b->credentials_until_us - clock_now_us() < BOOTSTRAP_CREDENTIALS_US / 2;
 }
 
-/* Quarantine: a machine that shows another key than the hypervisor reported gets nothing from us. */
+/* Quarantine: a machine that shows another key than the hypervisor reported gets nothing from us.
+ */
 static StepResult quarantine(World *world, const Bootstrap *b, const GError *cause, GError **error)
 {
     log_warn(b->instance_id, "bootstrap refused: %s", cause->message);
     return record(world, b, "unknown", cause->message, cause->message, error) ? STEP_SETTLED
-                                                                             : STEP_FAILED;
+                                                                              : STEP_FAILED;
 }
 
 static StepResult run(World *world, const Bootstrap *b, const Instance *i, gint64 *ret_again_ms,

@@ -14,15 +14,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CONNECT_MS   30000
-#define SCRIPT_MS    60000
-#define UPLOAD_MS    600000
-#define REGISTRY     5000
-#define AUTHORITY    "/etc/berth/ca.pem"
-#define AGENT_RUN    "/usr/lib/berth/agent-run"
+#define CONNECT_MS      30000
+#define SCRIPT_MS       60000
+#define UPLOAD_MS       600000
+#define REGISTRY        5000
+#define AUTHORITY       "/etc/berth/ca.pem"
+#define AGENT_RUN       "/usr/lib/berth/agent-run"
 #define AGENT_CONTAINER "/usr/lib/berth/agent-container.json"
-#define AGENT_UNIT   "/etc/systemd/system/berth-agent.service"
-#define AGENT_SOURCE "/usr/share/berth/berth-agent.tar" /* on this machine and on the instance */
+#define AGENT_UNIT      "/etc/systemd/system/berth-agent.service"
+#define AGENT_SOURCE    "/usr/share/berth/berth-agent.tar" /* on this machine and on the instance */
 
 typedef struct {
     World *world;
@@ -31,7 +31,7 @@ typedef struct {
     SshSession *ssh;
     GHashTable *facts; /* of the probe */
     char *advertise;
-    gboolean fresh;    /* something was placed that the agent must be started anew for */
+    gboolean fresh; /* something was placed that the agent must be started anew for */
 } Run;
 
 static void run_clear(Run *run)
@@ -71,9 +71,8 @@ char *bootstrap_settings(const Config *config, const char *advertise, const char
 /* Where Docker looks for the authority of our registry. Caller frees. */
 static char *registry_path(const Config *config, const char *advertise)
 {
-    g_autofree char *registry = *config->registry
-                                    ? g_strdup(config->registry)
-                                    : g_strdup_printf("%s:%d", advertise, REGISTRY);
+    g_autofree char *registry = *config->registry ? g_strdup(config->registry)
+                                                  : g_strdup_printf("%s:%d", advertise, REGISTRY);
 
     return g_build_filename("/etc/docker/certs.d", registry, "ca.crt", NULL);
 }
@@ -246,8 +245,7 @@ static gboolean credentials_fresh(const Run *run, const char *settings)
     gint64 half_us = BOOTSTRAP_CREDENTIALS_US / 2;
 
     crypto_sha256_hex(settings, strlen(settings), sha256);
-    return run->b->access_key_id &&
-           run->b->credentials_until_us - clock_now_us() > half_us &&
+    return run->b->access_key_id && run->b->credentials_until_us - clock_now_us() > half_us &&
            g_strcmp0(g_hash_table_lookup(run->facts, "key"), run->b->access_key_id) == 0 &&
            g_strcmp0(g_hash_table_lookup(run->facts, "settings"), sha256) == 0;
 }
@@ -269,8 +267,8 @@ static SessionCredentials *make_credentials(const Run *run, GError **error)
 /* Credentials that did not arrive are made anew: nobody knows the old ones, and they expire. */
 static gboolean configure(Run *run, GError **error)
 {
-    g_autofree char *settings = bootstrap_settings(run->world->config, run->advertise,
-                                                   run->b->cluster_name, run->i->id);
+    g_autofree char *settings =
+        bootstrap_settings(run->world->config, run->advertise, run->b->cluster_name, run->i->id);
 
     if (credentials_fresh(run, settings))
         return TRUE;

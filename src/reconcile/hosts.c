@@ -6,8 +6,8 @@
 #include <pthread.h>
 #include <string.h>
 
-#define OPEN_WAIT_MS   15000 /* for another worker that is connecting */
-#define DOWN_PAUSE_MS  5000
+#define OPEN_WAIT_MS  15000 /* for another worker that is connecting */
+#define DOWN_PAUSE_MS 5000
 
 typedef struct {
     Hyper *hyper; /* NULL while there is none */

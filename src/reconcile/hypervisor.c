@@ -17,7 +17,7 @@
  * written is never taken for a leftover. */
 typedef struct {
     const char *uri;
-    GPtrArray *domains;    /* HyperListed */
+    GPtrArray *domains; /* HyperListed */
     char **volumes;
     char **guest_files;
     GHashTable *addresses; /* mac -> ip */

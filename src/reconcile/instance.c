@@ -66,8 +66,8 @@ static gboolean record_halt(DbTx *tx, const Instance *i, const char *halt, GErro
 static gboolean record_change(DbTx *tx, const Instance *i, InstanceSeen seen, const char *halt,
                               GError **error)
 {
-    g_autofree char *what = g_strconcat("seen ", instance_seen_name(seen), halt ? ": " : NULL,
-                                        halt, NULL);
+    g_autofree char *what =
+        g_strconcat("seen ", instance_seen_name(seen), halt ? ": " : NULL, halt, NULL);
 
     if (!tell(tx, i, what, error))
         return FALSE;
@@ -96,7 +96,8 @@ static gboolean record_seen(World *world, Instance *i, InstanceSeen seen, const 
         return FALSE;
     FAULT_POINT("instance.seen");
     if (changed)
-        log_info(i->id, "seen %s%s%s", instance_seen_name(seen), halt ? ": " : "", halt ? halt : "");
+        log_info(i->id, "seen %s%s%s", instance_seen_name(seen), halt ? ": " : "",
+                 halt ? halt : "");
     return TRUE;
 }
 
@@ -285,9 +286,8 @@ StepResult instance_step(World *world, const char *instance_id, gint64 *ret_agai
         return STEP_FAILED;
     InstanceSeen seen = instance_judge(i, &domain, &halt);
     if (has_vanished(i, seen)) {
-        g_autofree char *message =
-            g_strdup_printf("domain \"%s-%s\" vanished from host \"%s\"", world->config->name,
-                            i->id, uri);
+        g_autofree char *message = g_strdup_printf("domain \"%s-%s\" vanished from host \"%s\"",
+                                                   world->config->name, i->id, uri);
         return end_with(world, i, message, error);
     }
     if (!record_seen(world, i, seen, halt, error) ||

@@ -8,15 +8,15 @@
 
 #include <string.h>
 
-#define SSH_PORT          22
-#define ANSWER_MS         300
-#define POLL_MS           400
-#define POLL_SLOW_MS      3000
-#define BOOTING_US        (10 * 60 * CLOCK_SECOND_US) /* polled often for so long */
-#define KEY_FILE_MAX      (16 * 1024)
-#define CONSOLE_MAX       (128 * 1024)
-#define MARK_BEGIN        "-----BEGIN SSH HOST KEY KEYS-----"
-#define MARK_END          "-----END SSH HOST KEY KEYS-----"
+#define SSH_PORT     22
+#define ANSWER_MS    300
+#define POLL_MS      400
+#define POLL_SLOW_MS 3000
+#define BOOTING_US   (10 * 60 * CLOCK_SECOND_US) /* polled often for so long */
+#define KEY_FILE_MAX (16 * 1024)
+#define CONSOLE_MAX  (128 * 1024)
+#define MARK_BEGIN   "-----BEGIN SSH HOST KEY KEYS-----"
+#define MARK_END     "-----END SSH HOST KEY KEYS-----"
 
 static const char *const key_types[] = { "ssh-ed25519", "ecdsa-sha2-nistp256",
                                          "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa" };

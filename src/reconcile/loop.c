@@ -10,16 +10,16 @@
 #include <pthread.h>
 #include <string.h>
 
-#define ROLE             "berth_reconcile"
-#define BUSY_DELAY_MS    500  /* another process works on the object */
-#define NO_DATABASE_MS   1000
-#define LISTEN_WAIT_MS   500
-#define CONFLICT_MS      50
+#define ROLE           "berth_reconcile"
+#define BUSY_DELAY_MS  500 /* another process works on the object */
+#define NO_DATABASE_MS 1000
+#define LISTEN_WAIT_MS 500
+#define CONFLICT_MS    50
 
 struct Reconciler {
     const Config *config;
     World world;
-    GPtrArray *threads; /* pthread_t* */
+    GPtrArray *threads;   /* pthread_t* */
     pthread_mutex_t lock; /* guards stopping, sweep_now */
     pthread_cond_t nudge;
     gboolean stopping;
@@ -297,8 +297,7 @@ Reconciler *reconcile_start(const Config *config, const guint8 master_key[CRYPTO
     pthread_cond_init(&r->nudge, &monotonic);
     pthread_condattr_destroy(&monotonic);
     world_open(&r->world, config, master_key);
-    if (!hyper_events_start(error) ||
-        !workers_start(r, FALSE, config->reconcile_workers, error) ||
+    if (!hyper_events_start(error) || !workers_start(r, FALSE, config->reconcile_workers, error) ||
         !workers_start(r, TRUE, slow_workers(config), error) ||
         !thread_start(r, "sweep", sweeper_main, r, error) ||
         !thread_start(r, "listen", listener_main, r, error))

@@ -15,7 +15,8 @@ WakeQueue *wake_queue_new(const StepKind *kinds);
 /* No thread may be inside wake_take any more. */
 void wake_queue_free(WakeQueue *queue);
 
-/* A step as soon as a worker is free. A kind that is not in the table is somebody else's: ignored. */
+/* A step as soon as a worker is free. A kind that is not in the table is somebody else's: ignored.
+ */
 void wake_push(WakeQueue *queue, const char *kind, const char *id);
 /* A step after delay_ms, or earlier if something wakes the object before. */
 void wake_push_after(WakeQueue *queue, const char *kind, const char *id, gint64 delay_ms);

@@ -30,9 +30,8 @@ static char *meta_data(const Instance *i, const char *region, const char *manage
 
 static char *network_config(const Instance *i)
 {
-    json_auto_t *tree =
-        json_pack("{s:i, s:{s:{s:{s:s}, s:b}}}", "version", 2, "ethernets", "primary", "match",
-                  "macaddress", i->mac, "dhcp4", 1);
+    json_auto_t *tree = json_pack("{s:i, s:{s:{s:{s:s}, s:b}}}", "version", 2, "ethernets",
+                                  "primary", "match", "macaddress", i->mac, "dhcp4", 1);
 
     return json_dumps(tree, JSON_INDENT(1));
 }

@@ -2,11 +2,10 @@
 
 gboolean images_used(DbTx *tx, const char *image_id, gboolean *ret_used, GError **error)
 {
-    g_autoptr(PGresult) res =
-        db_query(tx, error,
-                 "SELECT EXISTS (SELECT FROM instances WHERE image_id = $1"
-                 " AND terminated_at IS NULL)",
-                 DB_ARGS(image_id));
+    g_autoptr(PGresult) res = db_query(tx, error,
+                                       "SELECT EXISTS (SELECT FROM instances WHERE image_id = $1"
+                                       " AND terminated_at IS NULL)",
+                                       DB_ARGS(image_id));
 
     if (!res)
         return FALSE;

@@ -1,7 +1,6 @@
 #include "store/instances_waiting.h"
 
-gboolean instances_wake_waiting(DbTx *tx, const char *host_id, const char *image_id,
-                                GError **error)
+gboolean instances_wake_waiting(DbTx *tx, const char *host_id, const char *image_id, GError **error)
 {
     return db_exec(tx, error,
                    "SELECT pg_notify('berth_wake', 'instance:' || instance_id) FROM instances"
@@ -41,8 +40,8 @@ GHashTable *instances_living(DbTx *tx, GError **error)
 
     if (!res)
         return NULL;
-    GHashTable *all = g_hash_table_new_full(g_str_hash, g_str_equal, NULL,
-                                            (GDestroyNotify)living_instance_free);
+    GHashTable *all =
+        g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)living_instance_free);
     for (int i = 0; i < PQntuples(res); i++) {
         LivingInstance *living = g_new0(LivingInstance, 1);
         living->id = g_strdup(db_text(res, i, 0));

@@ -14,7 +14,7 @@ gint64 retries_delay_ms(gint64 failures, gboolean permanent)
 
 /* The delay is computed where the count is, so that two daemons agree. */
 gboolean retries_record(DbPool *region, const char *kind, const char *id, const GError *cause,
-                      gint64 *ret_delay_ms, GError **error)
+                        gint64 *ret_delay_ms, GError **error)
 {
     g_autoptr(DbTx) tx = db_begin(region, DB_MODE_WRITE, error);
     g_autofree char *text = g_strndup(cause->message, CAUSE_MAX);
@@ -22,13 +22,13 @@ gboolean retries_record(DbPool *region, const char *kind, const char *id, const 
 
     if (!tx)
         return FALSE;
-    g_autoptr(PGresult) res = db_query(
-        tx, error,
-        "INSERT INTO retries (kind, object_id, failures, last_error, next_try_at)"
-        " VALUES ($1, $2, 1, $3, now())"
-        " ON CONFLICT (kind, object_id) DO UPDATE SET failures = retries.failures + 1,"
-        " last_error = EXCLUDED.last_error, failed_at = now() RETURNING failures",
-        DB_ARGS(kind, id, valid));
+    g_autoptr(PGresult) res =
+        db_query(tx, error,
+                 "INSERT INTO retries (kind, object_id, failures, last_error, next_try_at)"
+                 " VALUES ($1, $2, 1, $3, now())"
+                 " ON CONFLICT (kind, object_id) DO UPDATE SET failures = retries.failures + 1,"
+                 " last_error = EXCLUDED.last_error, failed_at = now() RETURNING failures",
+                 DB_ARGS(kind, id, valid));
     if (!res)
         return FALSE;
     *ret_delay_ms = retries_delay_ms(db_int64(res, 0, 0), !error_is_transient(cause));
@@ -50,9 +50,9 @@ gboolean retries_clear(DbPool *region, const char *kind, const char *id, GError 
 
 GHashTable *retries_waiting(DbTx *tx, GError **error)
 {
-    g_autoptr(PGresult) res =
-        db_query(tx, error, "SELECT kind || ':' || object_id FROM retries WHERE next_try_at > now()",
-                 DB_NO_ARGS);
+    g_autoptr(PGresult) res = db_query(
+        tx, error, "SELECT kind || ':' || object_id FROM retries WHERE next_try_at > now()",
+        DB_NO_ARGS);
 
     if (!res)
         return NULL;
@@ -63,7 +63,7 @@ GHashTable *retries_waiting(DbTx *tx, GError **error)
 }
 
 gboolean retries_each_due(DbTx *tx, void (*due)(const char *kind, const char *id, gpointer user),
-                        gpointer user, GError **error)
+                          gpointer user, GError **error)
 {
     g_autoptr(PGresult) res =
         db_query(tx, error,

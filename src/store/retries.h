@@ -12,13 +12,13 @@
 gint64 retries_delay_ms(gint64 failures, gboolean permanent);
 /* Counts a failure with its cause and returns the delay before the next try in *ret_delay_ms. */
 gboolean retries_record(DbPool *region, const char *kind, const char *id, const GError *cause,
-                      gint64 *ret_delay_ms, GError **error);
+                        gint64 *ret_delay_ms, GError **error);
 gboolean retries_clear(DbPool *region, const char *kind, const char *id, GError **error);
 /* "kind:id" of each object whose next try is not due yet (a set), for the sweep to leave out. */
 GHashTable *retries_waiting(DbTx *tx, GError **error);
 /* Calls due for each object whose next try is due. */
 gboolean retries_each_due(DbTx *tx, void (*due)(const char *kind, const char *id, gpointer user),
-                        gpointer user, GError **error);
+                          gpointer user, GError **error);
 
 typedef struct {
     gint failures;
