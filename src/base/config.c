@@ -42,59 +42,95 @@ static const Parameter parameters[] = {
                                                                   "home-1",
                                                                   "the region this daemon serves")
                             TEXT("region", "zones", zones, "home-1a,home-1b",
-                                 "zones that berth up makes")
-                                TEXT("database", "kind", database, "embedded",
-                                     "embedded: Berth runs its own; external: yours, by the two "
-                                     "strings below") TEXT("database", "identity", identity_dsn, "",
-                                                           "libpq connection string of the "
-                                                           "identity database, without user")
-                                    TEXT("database", "region", region_dsn, "",
-                                         "libpq connection string of the region's database, "
-                                         "without user") NUMBER("database", "connections",
-                                                                database_connections, "8", 1, 256,
-                                                                "sessions of the API")
-                                        TEXT("hosts", "libvirt_uri", libvirt_uri, "qemu:///system",
-                                             "the host that berth up adds to each zone")
-                                            TEXT("hosts", "network_cidr", network_cidr,
-                                                 "172.31.0.0/16",
-                                                 "addresses of instances") TEXT("hosts", "bridge",
-                                                                                bridge, "berth0",
-                                                                                "bridge of the "
-                                                                                "default network "
-                                                                                "on each host")
-                                                TEXT("images", "registry", registry, "",
-                                                     "HOST:PORT of the local container registry; "
-                                                     "empty: ADVERTISE:5000")
-                                                    PATH("images", "dir", image_dir,
-                                                         "/var/lib/berth/images",
-                                                         "machine images, one folder each")
-                                                        NUMBER("reconcile", "workers",
-                                                               reconcile_workers, "6", 1, 128,
-                                                               "steps worked on at once")
-                                                            NUMBER("reconcile", "sweep_seconds",
-                                                                   sweep_seconds, "30", 1, 3600,
-                                                                   "how often unsettled rows are "
-                                                                   "looked at again")
-                                                                NUMBER("agents", "suspect_seconds",
-                                                                       agent_suspect_seconds, "60",
-                                                                       1, 86400,
-                                                                       "a silent agent is shown as "
-                                                                       "disconnected")
+                                 "zones that berth up makes") TEXT("database", "kind", database,
+                                                                   "embedded",
+                                                                   "embedded: Berth runs its own; "
+                                                                   "external: yours, by the two "
+                                                                   "strings below")
+                                TEXT("database", "identity", identity_dsn, "",
+                                     "libpq connection string of the "
+                                     "identity database, without user") TEXT("database", "region",
+                                                                             region_dsn, "",
+                                                                             "libpq connection "
+                                                                             "string of the "
+                                                                             "region's database, "
+                                                                             "without user")
+                                    NUMBER(
+                                        "database",
+                                        "connections",
+                                        database_connections, "8",
+                                        1,
+                                        256,
+                                        "sessions of the API") TEXT("hosts", "libvirt_uri", libvirt_uri,
+                                                                    "qemu:///system",
+                                                                    "the host that berth up adds "
+                                                                    "to each zone")
+                                        TEXT("hosts", "network_cidr", network_cidr, "172.31.0.0/16",
+                                             "addresses of instances") TEXT("hosts", "bridge",
+                                                                            bridge,
+                                                                            "berth0",
+                                                                            "bridge of the "
+                                                                            "default network "
+                                                                            "on each host")
+                                            TEXT("images", "registry", registry, "",
+                                                 "HOST:PORT of the local container registry; "
+                                                 "empty: ADVERTISE:5000")
+                                                PATH(
+                                                    "images", "dir",
+                                                    image_dir, "/var/lib/berth/images",
+                                                    "machine images, one folder each")
+                                                    NUMBER("reconcile", "workers",
+                                                           reconcile_workers, "6", 1, 128,
+                                                           "steps worked on at once")
+                                                        NUMBER("reconcile", "sweep_seconds",
+                                                               sweep_seconds, "30", 1, 3600,
+                                                               "how often unsettled rows are "
+                                                               "looked at again")
+                                                            NUMBER("agents", "suspect_seconds",
+                                                                   agent_suspect_seconds, "60", 1,
+                                                                   86400,
+                                                                   "a silent agent is shown as "
+                                                                   "disconnected")
+                                                                NUMBER("agents", "lost_seconds",
+                                                                       agent_lost_seconds, "120", 1,
+                                                                       86400,
+                                                                       "the service tasks of a "
+                                                                       "silent agent are replaced")
                                                                     NUMBER(
-                                                                        "agents", "lost_seconds",
-                                                                        agent_lost_seconds, "120",
-                                                                        1,
-                                                                        86400,
-                                                                        "the service tasks of a "
-                                                                        "silent agent are replaced")
-                                                                        NUMBER(
-                                                                            "tasks",
-                                                                            "history_seconds",
-                                                                            task_history_seconds,
-                                                                            "7776000", 3600,
-                                                                            315360000,
-                                                                            "stopped tasks stay "
-                                                                            "readable (90 days)")
+                                                                        "tasks",
+                                                                        "history_seconds",
+                                                                        task_history_seconds,
+                                                                        "7776000", 3600, 315360000,
+                                                                        "stopped tasks stay "
+                                                                        "readable (90 days)")
+                                                                        TEXT("metadata", "address",
+                                                                             metadata_address,
+                                                                             "169.254.169.254",
+                                                                             "where instances ask "
+                                                                             "for their metadata; "
+                                                                             "this one is listened "
+                                                                             "on over the bridge "
+                                                                             "only")
+                                                                            NUMBER(
+                                                                                "metadata", "port",
+                                                                                metadata_port, "80",
+                                                                                0, 65535,
+                                                                                "its port; 0: no "
+                                                                                "metadata service")
+                                                                                NUMBER(
+                                                                                    "roles",
+                                                                                    "session_"
+                                                                                    "seconds",
+                                                                                    role_session_seconds,
+                                                                                    "21600", 6,
+                                                                                    129600,
+                                                                                    "credentials "
+                                                                                    "of instances "
+                                                                                    "and tasks "
+                                                                                    "last so long; "
+                                                                                    "renewed in "
+                                                                                    "their last "
+                                                                                    "sixth")
 };
 
 static char *initial_value(const Parameter *p, const char *root)

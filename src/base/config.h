@@ -38,6 +38,9 @@ typedef struct {
     guint agent_suspect_seconds;
     guint agent_lost_seconds;
     guint task_history_seconds;
+    char *metadata_address; /* of the instance metadata service */
+    guint metadata_port;
+    guint role_session_seconds; /* of credentials that instances and tasks are handed */
 } Config;
 
 /* Reads file, or gives the defaults when it is NULL. Caller frees with config_free. */

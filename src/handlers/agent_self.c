@@ -6,8 +6,7 @@
 
 gboolean agent_is_caller(const Request *rq)
 {
-    return rq->identity->kind == PRINCIPAL_SESSION &&
-           g_strcmp0(rq->identity->role_name, SESSION_AGENT_ROLE) == 0;
+    return rq->identity->session == SESSION_INSTANCE;
 }
 
 static gboolean check_one(Request *rq, const char *named, GError **error)

@@ -10,6 +10,7 @@
 
 #include "base/config.h"
 #include "base/crypto.h"
+#include "model/policy.h"
 #include "store/db.h"
 
 #include <jansson.h>
@@ -27,8 +28,9 @@ typedef struct {
     char *access_key_id;
     char *principal_arn; /* "arn:aws:iam::123456789012:root" */
     char *principal_id;  /* what GetCallerIdentity calls UserId */
+    SessionKind session; /* of a session: what it was made for */
     char *role_name;     /* of a session */
-    char *subject;       /* what a session was made for: an instance id */
+    char *subject;       /* of a session: the instance or task it was made for; NULL: neither */
     gboolean is_admin;   /* account may call the admin service */
 } Identity;
 

@@ -3,27 +3,59 @@
 
 #include <string.h>
 
-/* Amazon's managed policy AmazonEC2ContainerServiceforEC2Role, as far as there are such calls. */
-static const char *const agent_actions[] = {
-    "CreateCluster",
-    "DeregisterContainerInstance",
-    "DiscoverPollEndpoint",
-    "ListTagsForResource",
-    "Poll",
-    "RegisterContainerInstance",
-    "StartTelemetrySession",
-    "SubmitAttachmentStateChanges",
-    "SubmitContainerStateChange",
-    "SubmitTaskStateChange",
-    "UpdateContainerInstancesState",
+static const char *const kind_names[SESSION__COUNT] = {
+    [SESSION_NONE] = "none", [SESSION_ASSUMED] = "assumed",     [SESSION_INSTANCE] = "instance",
+    [SESSION_TASK] = "task", [SESSION_EXECUTION] = "execution",
 };
 
-static gboolean agent_may(const char *service, const char *action)
+const char *session_kind_name(SessionKind kind)
 {
-    if (strcmp(service, "ecs") != 0)
-        return FALSE;
-    for (gsize i = 0; i < G_N_ELEMENTS(agent_actions); i++)
-        if (strcmp(agent_actions[i], action) == 0)
+    return kind_names[kind];
+}
+
+SessionKind session_kind_from(const char *name)
+{
+    for (guint kind = SESSION_ASSUMED; kind < SESSION__COUNT; kind++)
+        if (g_strcmp0(kind_names[kind], name) == 0)
+            return (SessionKind)kind;
+    return SESSION_ASSUMED;
+}
+
+/* The scopes are those of Amazon's managed policies AmazonEC2ContainerServiceforEC2Role and
+ * AmazonECSTaskExecutionRolePolicy (with what secrets need), as far as there are such calls. */
+static const struct {
+    SessionKind kind;
+    const char *service;
+    const char *action;
+} scopes[] = {
+    { SESSION_INSTANCE, "ecs", "CreateCluster" },
+    { SESSION_INSTANCE, "ecs", "DeregisterContainerInstance" },
+    { SESSION_INSTANCE, "ecs", "DiscoverPollEndpoint" },
+    { SESSION_INSTANCE, "ecs", "ListTagsForResource" },
+    { SESSION_INSTANCE, "ecs", "Poll" },
+    { SESSION_INSTANCE, "ecs", "RegisterContainerInstance" },
+    { SESSION_INSTANCE, "ecs", "StartTelemetrySession" },
+    { SESSION_INSTANCE, "ecs", "SubmitAttachmentStateChanges" },
+    { SESSION_INSTANCE, "ecs", "SubmitContainerStateChange" },
+    { SESSION_INSTANCE, "ecs", "SubmitTaskStateChange" },
+    { SESSION_INSTANCE, "ecs", "UpdateContainerInstancesState" },
+    { SESSION_EXECUTION, "ecr", "BatchCheckLayerAvailability" },
+    { SESSION_EXECUTION, "ecr", "BatchGetImage" },
+    { SESSION_EXECUTION, "ecr", "GetAuthorizationToken" },
+    { SESSION_EXECUTION, "ecr", "GetDownloadUrlForLayer" },
+    { SESSION_EXECUTION, "logs", "CreateLogStream" },
+    { SESSION_EXECUTION, "logs", "PutLogEvents" },
+    { SESSION_EXECUTION, "secretsmanager", "GetSecretValue" },
+    { SESSION_EXECUTION, "ssm", "GetParameters" },
+    { SESSION_TASK, "ecs", "GetTaskProtection" },
+    { SESSION_TASK, "ecs", "UpdateTaskProtection" },
+};
+
+static gboolean session_may(SessionKind kind, const char *service, const char *action)
+{
+    for (gsize i = 0; i < G_N_ELEMENTS(scopes); i++)
+        if (scopes[i].kind == kind && strcmp(scopes[i].service, service) == 0 &&
+            strcmp(scopes[i].action, action) == 0)
             return TRUE;
     return FALSE;
 }
@@ -32,8 +64,8 @@ static gboolean may(const PolicyPrincipal *who, const char *service, const char 
 {
     if (strcmp(service, "sts") == 0 && strcmp(action, "GetCallerIdentity") == 0)
         return TRUE;
-    if (who->session)
-        return who->agent && agent_may(service, action);
+    if (who->session != SESSION_NONE)
+        return session_may(who->session, service, action);
     return strcmp(service, "berth") != 0 || who->admin;
 }
 

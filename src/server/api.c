@@ -68,8 +68,7 @@ static gboolean gate_policy(const Passage *passage, GError **error)
     const Identity *who = &passage->caller->identity;
     const Action *action = catalog_action(passage->route.service, passage->operation);
     PolicyPrincipal principal = {
-        .session = who->kind == PRINCIPAL_SESSION,
-        .agent = g_strcmp0(who->role_name, SESSION_AGENT_ROLE) == 0,
+        .session = who->session,
         .admin = who->is_admin,
         .principal_arn = who->principal_arn,
     };

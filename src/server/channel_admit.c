@@ -67,8 +67,7 @@ static gboolean allow(Admitting *a, GError **error)
 {
     const Identity *who = &a->caller->identity;
     PolicyPrincipal principal = {
-        .session = who->kind == PRINCIPAL_SESSION,
-        .agent = g_strcmp0(who->role_name, SESSION_AGENT_ROLE) == 0,
+        .session = who->session,
         .admin = who->is_admin,
         .principal_arn = who->principal_arn,
     };

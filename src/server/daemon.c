@@ -7,6 +7,7 @@
 #include "server/beat.h"
 #include "server/channels.h"
 #include "server/http.h"
+#include "server/metadata.h"
 #include "server/setup.h"
 #include "store/daemons.h"
 
@@ -33,6 +34,7 @@ typedef struct {
     HttpServer *http;
     ChannelWorld channel_world;
     Channels *channels;
+    MetadataServer *metadata;
     Reconciler *reconciler;
 } Daemon;
 
@@ -40,6 +42,7 @@ typedef struct {
 static void daemon_clear(Daemon *daemon)
 {
     http_stop(daemon->http);
+    metadata_stop(daemon->metadata);
     channels_stop(daemon->channels);
     reconcile_stop(daemon->reconciler);
     beat_stop(daemon->beat);
@@ -94,7 +97,10 @@ static gboolean start_api(Daemon *daemon, GError **error)
     if (!daemon->channels)
         return FALSE;
     daemon->http = http_start(config, cert, key, &daemon->api, error);
-    return daemon->http != NULL;
+    if (!daemon->http || !config->metadata_port)
+        return daemon->http != NULL;
+    daemon->metadata = metadata_start(&daemon->api.context, error);
+    return daemon->metadata != NULL;
 }
 
 /* The daemon that ran here before, if it was killed, cannot have given up its channels. Its id lies

@@ -117,6 +117,7 @@ static KeyEntry *entry_from_session(KeyCache *cache, const RoleSession *session,
                                          session->role_name, session->session_name);
     who->principal_id = g_strdup_printf("%s:%s", session->role_id, session->session_name);
     who->role_name = g_strdup(session->role_name);
+    who->session = session->kind;
     who->subject = g_strdup(session->subject);
     who->is_admin = session->is_admin;
     return g_steal_pointer(&entry);

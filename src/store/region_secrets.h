@@ -7,6 +7,9 @@
 
 #include "store/db.h"
 
+/* The key that signs instance identity documents; its public part is the certificate. */
+#define REGION_SECRET_IDENTITY "identity-document"
+
 /* FALSE in *ret_found when there is none. Callers free both texts. */
 gboolean region_secrets_get(DbTx *tx, const char *name, gboolean *ret_found, char **ret_sealed,
                             char **ret_public, GError **error);

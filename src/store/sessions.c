@@ -4,9 +4,8 @@
 
 #include <string.h>
 
-#define KEY_ID_LENGTH  20
-#define ROLE_ID_LENGTH 21
-#define SECRET_LENGTH  40
+#define KEY_ID_LENGTH 20
+#define SECRET_LENGTH 40
 /* Tools written against Amazon's tokens expect this beginning and length. */
 #define TOKEN_PREFIX "FQoGZXIvYXdzE"
 #define TOKEN_LENGTH 356
@@ -31,7 +30,8 @@ RoleSession *sessions_find(DbTx *tx, const char *access_key_id, GError **error)
         db_query(tx, error,
                  "SELECT s.access_key_id, s.account_id, s.role_name, s.role_id, s.session_name,"
                  " s.subject, s.sealed_secret, s.token_sha256, " DB_US(
-                     "s.expires_at") ", a.is_admin"
+                     "s.expires_at") ", a.is_admin,"
+                                     " s.kind"
                                      " FROM sessions s JOIN accounts a USING (account_id) WHERE "
                                      "s.access_key_id = $1",
                  DB_ARGS(access_key_id));
@@ -48,6 +48,7 @@ RoleSession *sessions_find(DbTx *tx, const char *access_key_id, GError **error)
     g_strlcpy(session->token_sha256, db_text(res, 0, 7), sizeof session->token_sha256);
     session->expires_us = db_int64(res, 0, 8);
     session->is_admin = db_truth(res, 0, 9);
+    session->kind = session_kind_from(db_text(res, 0, 10));
     return session;
 }
 
@@ -61,19 +62,41 @@ void session_credentials_free(SessionCredentials *credentials)
     g_free(credentials);
 }
 
-static char *derived_role_id(const char *account_id, const char *role_name)
+static SessionCredentials *credentials_new(gint64 expires_us)
 {
-    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-    g_autofree char *words = g_strconcat("role\n", account_id, "\n", role_name, NULL);
-    guint8 digest[CRYPTO_SHA256_SIZE];
-    char *id = g_malloc(ROLE_ID_LENGTH + 1);
+    SessionCredentials *made = g_new0(SessionCredentials, 1);
+    g_autofree char *random = id_secret(TOKEN_LENGTH - strlen(TOKEN_PREFIX));
 
-    crypto_sha256(words, strlen(words), digest);
-    memcpy(id, "AROA", 4);
-    for (guint i = 4; i < ROLE_ID_LENGTH; i++)
-        id[i] = alphabet[digest[i] % 32];
-    id[ROLE_ID_LENGTH] = '\0';
-    return id;
+    made->access_key_id = id_iam("ASIA", KEY_ID_LENGTH);
+    made->secret = id_secret(SECRET_LENGTH);
+    made->token = g_strconcat(TOKEN_PREFIX, random, NULL);
+    made->expires_us = expires_us;
+    return made;
+}
+
+SessionCredentials *sessions_grant(DbTx *tx, const guint8 master_key[CRYPTO_KEY_SIZE],
+                                   const SessionWish *wish, GError **error)
+{
+    g_autoptr(SessionCredentials) made = credentials_new(wish->expires_us);
+    char digest[CRYPTO_SHA256_HEX_SIZE];
+    guint rows = 0;
+
+    crypto_sha256_hex(made->token, strlen(made->token), digest);
+    g_autofree char *sealed = crypto_seal(master_key, made->secret);
+    if (!db_exec(tx, error,
+                 "INSERT INTO sessions (access_key_id, account_id, role_name, role_id,"
+                 " session_name, kind, subject, sealed_secret, token_sha256, expires_at)"
+                 " SELECT $1, account_id, role_name, role_id, $4, $5, $6, $7, $8, $9"
+                 " FROM roles WHERE account_id = $2 AND role_name = $3",
+                 DB_ARGS(made->access_key_id, wish->account_id, wish->role_name, wish->session_name,
+                         session_kind_name(wish->kind), wish->subject, sealed, digest,
+                         db_time(tx, wish->expires_us)),
+                 &rows))
+        return NULL;
+    if (rows == 0)
+        return fail_null(error, NO_SUCH_ENTITY, "The role with name %s cannot be found.",
+                         wish->role_name);
+    return g_steal_pointer(&made);
 }
 
 SessionCredentials *sessions_make(DbTx *tx, const guint8 master_key[CRYPTO_KEY_SIZE],
@@ -81,26 +104,25 @@ SessionCredentials *sessions_make(DbTx *tx, const guint8 master_key[CRYPTO_KEY_S
                                   const char *session_name, const char *subject, gint64 expires_us,
                                   GError **error)
 {
-    g_autoptr(SessionCredentials) made = g_new0(SessionCredentials, 1);
-    g_autofree char *random = id_secret(TOKEN_LENGTH - strlen(TOKEN_PREFIX));
-    char digest[CRYPTO_SHA256_HEX_SIZE];
+    SessionWish wish = { .account_id = account_id,
+                         .role_name = role_name,
+                         .session_name = session_name,
+                         .kind = SESSION_INSTANCE,
+                         .subject = subject,
+                         .expires_us = expires_us };
 
-    made->access_key_id = id_iam("ASIA", KEY_ID_LENGTH);
-    made->secret = id_secret(SECRET_LENGTH);
-    made->token = g_strconcat(TOKEN_PREFIX, random, NULL);
-    made->expires_us = expires_us;
-    crypto_sha256_hex(made->token, strlen(made->token), digest);
-    g_autofree char *sealed = crypto_seal(master_key, made->secret);
-    g_autofree char *role_id = derived_role_id(account_id, role_name);
-    if (!db_exec(tx, error,
-                 "INSERT INTO sessions (access_key_id, account_id, role_name, role_id,"
-                 " session_name, subject, sealed_secret, token_sha256, expires_at)"
-                 " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-                 DB_ARGS(made->access_key_id, account_id, role_name, role_id, session_name, subject,
-                         sealed, digest, db_time(tx, expires_us)),
-                 NULL))
-        return NULL;
-    return g_steal_pointer(&made);
+    return sessions_grant(tx, master_key, &wish, error);
+}
+
+gint64 session_fresh_us(gint64 lasts_us)
+{
+    return lasts_us / 6 * 5;
+}
+
+gboolean sessions_revoke(DbTx *tx, const char *const *subjects, GError **error)
+{
+    return db_exec(tx, error, "DELETE FROM sessions WHERE subject = ANY ($1::text[])",
+                   DB_ARGS(db_text_array(tx, subjects, -1)), NULL);
 }
 
 gboolean sessions_prune(DbTx *tx, GError **error)

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "base/crypto.h"
+#include "model/policy.h"
 #include "store/db.h"
 
 /* The role that an instance's container agent acts as. */
@@ -19,7 +20,8 @@ typedef struct {
     char *role_name;
     char *role_id;
     char *session_name;
-    char *subject; /* NULL: made for nothing in particular */
+    SessionKind kind;
+    char *subject; /* instance or task id; NULL: made for nothing in particular */
     char *sealed_secret;
     char token_sha256[CRYPTO_SHA256_HEX_SIZE];
     gint64 expires_us;
@@ -43,11 +45,27 @@ typedef struct {
 void session_credentials_free(SessionCredentials *credentials);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SessionCredentials, session_credentials_free)
 
-/* Makes and keeps credentials of a role for subject (may be NULL) that end at expires_us. The
- * role's id is derived from account and name, so that it stays the same. */
+/* What credentials are wanted. */
+typedef struct {
+    const char *account_id;
+    const char *role_name;
+    const char *session_name;
+    SessionKind kind;
+    const char *subject; /* NULL for SESSION_ASSUMED alone */
+    gint64 expires_us;
+} SessionWish;
+
+/* Makes and keeps credentials of a role. NO_SUCH_ENTITY when there is no such role. */
+SessionCredentials *sessions_grant(DbTx *tx, const guint8 master_key[CRYPTO_KEY_SIZE],
+                                   const SessionWish *wish, GError **error);
+/* The same for an instance. */
 SessionCredentials *sessions_make(DbTx *tx, const guint8 master_key[CRYPTO_KEY_SIZE],
                                   const char *account_id, const char *role_name,
                                   const char *session_name, const char *subject, gint64 expires_us,
                                   GError **error);
+/* How long credentials that last so long are handed out before new ones are made: five sixths. */
+gint64 session_fresh_us(gint64 lasts_us);
+/* Deletes those that were made for any of these instances and tasks; ends with NULL. */
+gboolean sessions_revoke(DbTx *tx, const char *const *subjects, GError **error);
 /* Deletes what ended more than an hour ago. */
 gboolean sessions_prune(DbTx *tx, GError **error);
