@@ -58,7 +58,7 @@ json_t *metadata_options_json(const json_t *details)
     json_t *options = given ? json_copy((json_t *)given) : json_object();
 
     json_object_set_new(options, "State", json_string("applied"));
-    default_text(options, "HttpTokens", "optional");
+    default_text(options, "HttpTokens", "required");
     default_text(options, "HttpEndpoint", "enabled");
     default_text(options, "HttpProtocolIpv6", "disabled");
     default_text(options, "InstanceMetadataTags", "disabled");

@@ -182,9 +182,11 @@ static char *listing(const GPtrArray *entries, const char *folder)
             continue;
         const char *rest = entry->path + strlen(prefix);
         gsize length = strcspn(rest, "/");
-        char *name = g_strndup(rest, length + (rest[length] == '/'));
-        if (g_hash_table_add(seen, name))
-            g_ptr_array_add(names, name);
+        g_autofree char *name = g_strndup(rest, length + (rest[length] == '/'));
+        if (g_hash_table_contains(seen, name))
+            continue;
+        g_ptr_array_add(names, name);
+        g_hash_table_add(seen, g_steal_pointer(&name));
     }
     if (!names->len)
         return NULL;
