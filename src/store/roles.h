@@ -1,5 +1,5 @@
 /*
- * store/roles.h - rows of tables "roles" and "instance_profiles" (sql/identity/0002-roles.sql)
+ * store/roles.h - rows of tables "roles" and "instance_profiles" (sql/identity/0003-roles.sql)
  *
  * Names are unique whatever their case. Times are UTC microseconds. Callers free records; lists are
  * GPtrArrays that free theirs. Errors in IAM's words: NO_SUCH_ENTITY, ENTITY_EXISTS,
