@@ -50,14 +50,17 @@ static const char *client_token(const Performance *p, const char **ret_member)
     return NULL;
 }
 
-/* The digest of everything the request asks for but the token itself. */
+/* The digest of everything the request asks for but the token itself; keyed, as a request may carry a
+ * secret that could be guessed. */
 static void hash_request(Performance *p, const char *token_member)
 {
     json_auto_t *rest = json_copy((json_t *)p->rq->params);
+    guint8 mac[CRYPTO_SHA256_SIZE];
 
     json_object_del(rest, token_member);
     char *text = json_dumps(rest, JSON_COMPACT | JSON_SORT_KEYS);
-    crypto_sha256_hex(text, strlen(text), p->request_hash);
+    crypto_hmac_sha256(p->rq->context->master_key, CRYPTO_KEY_SIZE, text, strlen(text), mac);
+    crypto_hex(mac, sizeof mac, p->request_hash);
     free(text);
 }
 
