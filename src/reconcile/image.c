@@ -168,12 +168,15 @@ static StepResult step_deregister(World *world, const Image *image, gint64 *ret_
         return STEP_LATER;
     }
     g_auto(GStrv) orphans = images_orphaned_blobs(tx, image->id, error);
-    if (!orphans || !images_record_state(tx, image->id, "deregistered", image->fault, error) ||
+    if (!orphans)
+        return STEP_FAILED;
+    for (char **sha256 = orphans; *sha256; sha256++)
+        image_blob_delete(world->config->image_dir, *sha256);
+    FAULT_POINT("image.files-deleted");
+    if (!images_record_state(tx, image->id, "deregistered", image->fault, error) ||
         !db_commit(g_steal_pointer(&tx), error))
         return STEP_FAILED;
     FAULT_POINT("image.deregistered");
-    for (char **sha256 = orphans; *sha256; sha256++)
-        image_blob_delete(world->config->image_dir, *sha256);
     return STEP_SETTLED;
 }
 

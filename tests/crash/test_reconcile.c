@@ -97,13 +97,16 @@ static guint count_left(const char *left)
            count_lines(left, "file ") - count_lines(left, "file kvm-trial-");
 }
 
-static void assert_nothing_left(void)
+static void assert_nothing_left(pid_t *pid)
 {
-    for (int i = 0; i < 200; i++) {
+    for (int i = 0; i < 40; i++) {
+        if (waitpid(*pid, NULL, WNOHANG) == *pid)
+            *pid = child_start(NULL, NULL);
         g_autofree char *left = test_region_left(region);
         if (count_left(left) == 0)
             return;
-        g_usleep(50000);
+        wake("hypervisor", URI);
+        g_usleep(250000);
     }
     g_autofree char *left = test_region_left(region);
     g_assert_cmpstr(left, ==, "");
@@ -139,8 +142,7 @@ static void journey(const char *variable, const char *value)
     test_region_do(region, "UPDATE images SET desired = 'deregistered' WHERE image_id = '%s'", image);
     wake("image", image);
     g_assert_true(reached(&pid, "deregistered", imported));
-    wake("hypervisor", URI);
-    assert_nothing_left();
+    assert_nothing_left(&pid);
     child_end(pid);
 }
 
