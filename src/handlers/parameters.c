@@ -178,6 +178,10 @@ json_t *get_parameter(Request *rq, GError **error)
 
     if (found)
         return json_pack("{s:o}", "Parameter", found);
+    if (!cause && strchr(reference, ':') && !g_str_has_prefix(reference, "arn:"))
+        return fail_null(error, PARAMETER_VERSION_NOT_FOUND,
+                         "Systems Manager could not find version %s of %.*s.",
+                         strchr(reference, ':') + 1, (int)strcspn(reference, ":"), reference);
     if (!cause)
         return fail_null(error, PARAMETER_NOT_FOUND, "Parameter %s not found.", reference);
     g_propagate_error(error, g_steal_pointer(&cause));

@@ -3,6 +3,7 @@
 #include "base/errors.h"
 #include "base/id.h"
 #include "base/log.h"
+#include "handlers/secret_values.h"
 #include "model/payload.h"
 #include "server/channel_loop.h"
 #include "store/channels.h"
@@ -87,6 +88,48 @@ static char *payload_text(const Collect *collect, const char *region, const Chan
     return json_dumps(message, JSON_COMPACT);
 }
 
+/* Puts a task's secrets into its definition; one that cannot have them fails here, and is left out:
+ * *ret_goes. */
+static gboolean open_secrets(const Collect *collect, const ChannelWorld *world, DbTx *tx,
+                             ChannelTask *task, gboolean *ret_goes, GError **error)
+{
+    const SecretScope scope = { world->config->region, collect->account_id, world->master_key };
+    g_autoptr(GError) cause = NULL;
+
+    *ret_goes = TRUE;
+    if (strcmp(task->desired_status, "RUNNING") != 0 || !task_secrets_needed(task->definition))
+        return TRUE;
+    json_t *definition = task_secrets_apply(tx, &scope, task->definition, &cause);
+    if (definition) {
+        json_decref(task->definition);
+        task->definition = definition;
+        return TRUE;
+    }
+    *ret_goes = FALSE;
+    if (error_is(cause, ERROR_TASK_RESOURCE))
+        return channels_fail_task(tx, task->task_key, cause->message, error);
+    g_propagate_error(error, g_steal_pointer(&cause));
+    return FALSE;
+}
+
+static gboolean open_all_secrets(const Collect *collect, const ChannelWorld *world, DbTx *tx,
+                                 GPtrArray *tasks, GError **error)
+{
+    gboolean all_go = TRUE;
+
+    for (guint i = 0; i < tasks->len;) {
+        gboolean goes;
+        if (!open_secrets(collect, world, tx, tasks->pdata[i], &goes, error))
+            return FALSE;
+        all_go &= goes;
+        if (goes)
+            i++;
+        else
+            g_ptr_array_remove_index(tasks, i);
+    }
+    return all_go || channels_end_unsent(tx, collect->ci_id, error);
+}
+
 /* Records the tasks as sent and makes their messages. */
 static gboolean make_messages(Collect *collect, const ChannelWorld *world, DbTx *tx,
                               const GPtrArray *tasks, GError **error)
@@ -118,7 +161,8 @@ static gboolean collect_in(Collect *collect, const ChannelWorld *world, DbTx *tx
         return FALSE;
     g_autoptr(GPtrArray) tasks =
         channels_work(tx, collect->ci_id, collect->which, COLLECT_MAX, error);
-    return tasks && (tasks->len == 0 || make_messages(collect, world, tx, tasks, error));
+    return tasks && open_all_secrets(collect, world, tx, tasks, error) &&
+           (tasks->len == 0 || make_messages(collect, world, tx, tasks, error));
 }
 
 static void collect_work(ChannelJob *job, const ChannelWorld *world)

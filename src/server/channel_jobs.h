@@ -15,6 +15,7 @@ typedef struct {
     DbPool *region; /* as berth_api */
     KeyCache *keys;
     const char *daemon_id;
+    const guint8 *master_key;
 } ChannelWorld;
 
 /* First member of every job's record, which was made by g_new. */

@@ -92,7 +92,8 @@ static gboolean start_api(Daemon *daemon, GError **error)
     daemon->channel_world = (ChannelWorld){ .config = config,
                                             .region = daemon->region,
                                             .keys = daemon->api.keys,
-                                            .daemon_id = daemon->id };
+                                            .daemon_id = daemon->id,
+                                            .master_key = daemon->master_key };
     daemon->channels = channels_start(&daemon->channel_world, cert, key, error);
     if (!daemon->channels)
         return FALSE;

@@ -199,6 +199,15 @@ gboolean channels_end_unsent(DbTx *tx, gint64 ci_id, GError **error)
                    DB_ARGS(db_int(tx, ci_id)), NULL);
 }
 
+gboolean channels_fail_task(DbTx *tx, gint64 task_key, const char *reason, GError **error)
+{
+    return db_exec(tx, error,
+                   "UPDATE tasks SET desired_status = 'STOPPED', stop_code = 'TaskFailedToStart',"
+                   " stopped_reason = $2, stopping_at = now(), version = version + 1"
+                   " WHERE task_key = $1 AND desired_status = 'RUNNING'",
+                   DB_ARGS(db_int(tx, task_key), reason), NULL);
+}
+
 static const char *task_keys(DbTx *tx, const GPtrArray *tasks)
 {
     g_autofree gint64 *keys = g_new(gint64, tasks->len);

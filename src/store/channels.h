@@ -90,6 +90,9 @@ typedef enum {
 GPtrArray *channels_work(DbTx *tx, gint64 ci_id, ChannelWork which, guint limit, GError **error);
 /* Ends tasks that are to stop and that the agent was never told of. */
 gboolean channels_end_unsent(DbTx *tx, gint64 ci_id, GError **error);
+/* Ends a task that cannot be started, and says why: it is to stop, and stops at once when its agent was
+ * never told of it (channels_end_unsent). */
+gboolean channels_fail_task(DbTx *tx, gint64 task_key, const char *reason, GError **error);
 /* Records tasks as sent, each in the message of the same index, and takes as many sequence
  * numbers; *ret_first is the first. */
 gboolean channels_sent(DbTx *tx, gint64 ci_id, const GPtrArray *tasks,
