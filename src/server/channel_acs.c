@@ -150,13 +150,6 @@ static gboolean make_messages(Collect *collect, const ChannelWorld *world, DbTx 
 
 static gboolean collect_in(Collect *collect, const ChannelWorld *world, DbTx *tx, GError **error)
 {
-    gboolean active = TRUE;
-
-    if (!channels_is_active(tx, collect->ci_id, &active, error))
-        return FALSE;
-    collect->inactive = !active;
-    if (!active)
-        return TRUE;
     if (!channels_end_unsent(tx, collect->ci_id, error))
         return FALSE;
     g_autoptr(GPtrArray) tasks =
@@ -165,13 +158,28 @@ static gboolean collect_in(Collect *collect, const ChannelWorld *world, DbTx *tx
            (tasks->len == 0 || make_messages(collect, world, tx, tasks, error));
 }
 
+/* Looks first: of many that come back at once few have anything to be told. */
+static gboolean collect_if_any(Collect *collect, const ChannelWorld *world, GError **error)
+{
+    gboolean active = TRUE, work = TRUE;
+    g_autoptr(DbTx) look = db_begin(world->region, DB_MODE_READ, error);
+
+    if (!look || !channels_look(look, collect->ci_id, &active, &work, error))
+        return FALSE;
+    collect->inactive = !active;
+    if (!active || !work)
+        return TRUE;
+    db_rollback(g_steal_pointer(&look));
+    g_autoptr(DbTx) tx = db_begin(world->region, DB_MODE_WRITE, error);
+    return tx && collect_in(collect, world, tx, error) && db_commit(g_steal_pointer(&tx), error);
+}
+
 static void collect_work(ChannelJob *job, const ChannelWorld *world)
 {
     Collect *collect = (Collect *)job;
     g_autoptr(GError) error = NULL;
-    g_autoptr(DbTx) tx = db_begin(world->region, DB_MODE_WRITE, &error);
 
-    if (tx && collect_in(collect, world, tx, &error) && db_commit(g_steal_pointer(&tx), &error))
+    if (collect_if_any(collect, world, &error))
         return;
     g_ptr_array_set_size(collect->texts, 0);
     collect->failed = TRUE;

@@ -7,6 +7,7 @@
 
 #include "server/channel_conn.h"
 #include "server/channel_jobs.h"
+#include "store/channels.h"
 
 typedef struct {
     const ChannelWorld *world;
@@ -18,11 +19,13 @@ typedef struct {
     GHashTable *conns; /* id -> ChannelConn; owns them */
     GHashTable *by_ci; /* ci_id -> ChannelConn of its ACS session */
     guint64 last_id;
-    guint opening;   /* connections before CONN_OPEN */
-    guint conns_max; /* what the limit of open files leaves for agents */
-    GQueue accepted; /* of ChannelGuest: their handshakes wait for their turn */
-    gint64 tick_ms;  /* when timers are looked at next */
-    gint64 touch_ms;
+    guint opening;      /* connections before CONN_OPEN */
+    guint conns_max;    /* what the limit of open files leaves for agents */
+    GQueue accepted;    /* of ChannelGuest: their handshakes wait for their turn */
+    ChannelEnds ends;   /* of sessions, not yet given to a worker */
+    gboolean releasing; /* a worker records some */
+    gboolean rounding;  /* a worker does the rounds of session_tick */
+    gint64 tick_ms;     /* when timers are looked at next */
     gint64 sweep_ms;
     gint stopping; /* atomic */
 } ChannelLoop;

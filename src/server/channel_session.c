@@ -7,8 +7,9 @@
 
 #include <string.h>
 
-#define TOUCH_MS 20000
-#define SWEEP_MS 30000
+#define SWEEP_MS    30000
+#define TOUCH_MIN   64
+#define TOUCH_PARTS 32
 
 /* -- admission */
 
@@ -154,58 +155,93 @@ void session_request(ChannelLoop *loop, ChannelConn *conn)
     submit_admit(loop, conn);
 }
 
-/* -- the end of a session, and notes */
+/* -- the end of sessions: those that end while a worker records some go with the next lot */
+
+typedef struct {
+    ChannelJob job;
+    ChannelEnds ends;
+} Release;
+
+static void release_clear(ChannelJob *job)
+{
+    channel_ends_clear(&((Release *)job)->ends);
+}
+
+static void release_work(ChannelJob *job, const ChannelWorld *world)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(DbTx) tx = db_begin(world->region, DB_MODE_READ, &error);
+
+    if (!tx || !channels_release(tx, &((Release *)job)->ends, &error))
+        log_line(LOG_WARN, "channel", "cannot record the end of sessions: %s", error->message);
+}
+
+static void release_submit(ChannelLoop *loop);
+
+static void release_done(ChannelJob *job G_GNUC_UNUSED, gpointer user)
+{
+    ChannelLoop *loop = user;
+
+    loop->releasing = FALSE;
+    if (loop->ends.ci_ids)
+        release_submit(loop);
+}
+
+static void release_submit(ChannelLoop *loop)
+{
+    Release *release = g_new0(Release, 1);
+
+    release->job =
+        (ChannelJob){ .work = release_work, .done = release_done, .clear = release_clear };
+    release->ends = loop->ends;
+    loop->ends = (ChannelEnds){ 0 };
+    loop->releasing = TRUE;
+    channel_jobs_submit(loop->jobs, &release->job);
+}
+
+static void release_begin(ChannelLoop *loop, gint64 ci_id, const char *session, const char *cause)
+{
+    channel_ends_add(&loop->ends, ci_id, session, cause);
+    if (!loop->releasing)
+        release_submit(loop);
+}
+
+/* -- notes */
 
 typedef struct {
     ChannelJob job;
     gint64 ci_id;
-    char *session; /* NULL: only a note */
     char *text;
-} Farewell;
+} Note;
 
-static void farewell_clear(ChannelJob *job)
+static void note_clear(ChannelJob *job)
 {
-    g_free(((Farewell *)job)->session);
-    g_free(((Farewell *)job)->text);
+    g_free(((Note *)job)->text);
 }
 
-static void farewell_work(ChannelJob *job, const ChannelWorld *world)
+static void note_work(ChannelJob *job, const ChannelWorld *world)
 {
-    const Farewell *f = (const Farewell *)job;
+    const Note *note = (const Note *)job;
     g_autoptr(GError) error = NULL;
     g_autoptr(DbTx) tx = db_begin(world->region, DB_MODE_READ, &error);
 
-    if (tx && (f->session ? channels_release(tx, f->ci_id, f->session, f->text, &error)
-                          : channels_note(tx, f->ci_id, f->text, &error)))
-        return;
-    log_line(LOG_WARN, "channel", "cannot record \"%s\": %s", f->text, error->message);
+    if (!tx || !channels_note(tx, note->ci_id, note->text, &error))
+        log_line(LOG_WARN, "channel", "cannot record \"%s\": %s", note->text, error->message);
 }
 
 static void nothing_done(ChannelJob *job G_GNUC_UNUSED, gpointer loop G_GNUC_UNUSED)
 {
 }
 
-/* Takes text. */
-static void farewell_begin(ChannelLoop *loop, gint64 ci_id, const char *session, char *text)
-{
-    Farewell *farewell = g_new0(Farewell, 1);
-
-    farewell->job =
-        (ChannelJob){ .work = farewell_work, .done = nothing_done, .clear = farewell_clear };
-    farewell->ci_id = ci_id;
-    farewell->session = g_strdup(session);
-    farewell->text = text;
-    channel_jobs_submit(loop->jobs, &farewell->job);
-}
-
-static void release_begin(ChannelLoop *loop, gint64 ci_id, const char *session, const char *cause)
-{
-    farewell_begin(loop, ci_id, session, g_strdup(cause));
-}
-
+/* Takes what. */
 static void note_begin(ChannelLoop *loop, gint64 ci_id, char *what)
 {
-    farewell_begin(loop, ci_id, NULL, what);
+    Note *note = g_new0(Note, 1);
+
+    note->job = (ChannelJob){ .work = note_work, .done = nothing_done, .clear = note_clear };
+    note->ci_id = ci_id;
+    note->text = what;
+    channel_jobs_submit(loop->jobs, &note->job);
 }
 
 void session_ended(ChannelLoop *loop, ChannelConn *conn)
@@ -290,6 +326,7 @@ static void rounds_done(ChannelJob *job, gpointer user)
     const GArray *waiting = ((Rounds *)job)->waiting;
     ChannelLoop *loop = user;
 
+    loop->rounding = FALSE;
     for (guint i = 0; waiting && i < waiting->len; i++) {
         ChannelConn *conn = loop_by_ci(loop, g_array_index(waiting, gint64, i));
         if (conn && conn->stage == CONN_OPEN)
@@ -297,13 +334,16 @@ static void rounds_done(ChannelJob *job, gpointer user)
     }
 }
 
+/* A part of them each time: their rows are locked while they are touched, and payloads wait for
+ * that. */
 static void collect_heard(ChannelLoop *loop, GArray *heard)
 {
+    guint most = MAX(TOUCH_MIN, g_hash_table_size(loop->by_ci) / TOUCH_PARTS);
     GHashTableIter sessions;
     gpointer value;
 
     g_hash_table_iter_init(&sessions, loop->by_ci);
-    while (g_hash_table_iter_next(&sessions, NULL, &value)) {
+    while (heard->len < most && g_hash_table_iter_next(&sessions, NULL, &value)) {
         ChannelConn *conn = value;
         if (conn->heard_since_touch)
             g_array_append_val(heard, conn->ci_id);
@@ -313,18 +353,19 @@ static void collect_heard(ChannelLoop *loop, GArray *heard)
 
 void session_tick(ChannelLoop *loop, gint64 now_ms)
 {
-    gboolean touch = now_ms >= loop->touch_ms, sweep = now_ms >= loop->sweep_ms;
+    if (loop->rounding)
+        return;
+    g_autoptr(GArray) heard = g_array_new(FALSE, FALSE, sizeof(gint64));
+    gboolean sweep = now_ms >= loop->sweep_ms;
 
-    if (!touch && !sweep)
+    collect_heard(loop, heard);
+    if (heard->len == 0 && !sweep)
         return;
     Rounds *rounds = g_new0(Rounds, 1);
     rounds->job = (ChannelJob){ .work = rounds_work, .done = rounds_done, .clear = rounds_clear };
-    rounds->heard = g_array_new(FALSE, FALSE, sizeof(gint64));
+    rounds->heard = g_steal_pointer(&heard);
     rounds->sweep = sweep;
-    if (touch) {
-        collect_heard(loop, rounds->heard);
-        loop->touch_ms = now_ms + TOUCH_MS;
-    }
+    loop->rounding = TRUE;
     if (sweep)
         loop->sweep_ms = now_ms + SWEEP_MS;
     channel_jobs_submit(loop->jobs, &rounds->job);

@@ -171,6 +171,7 @@ void channels_stop(Channels *channels)
         pthread_join(channels->listen_thread, NULL);
     }
     channel_jobs_free(loop->jobs);
+    channel_ends_clear(&loop->ends);
     g_hash_table_destroy(loop->by_ci);
     g_hash_table_destroy(loop->conns);
     SSL_CTX_free(loop->tls);

@@ -67,15 +67,46 @@ gboolean channels_claim(DbTx *tx, const ChannelRow *row, const char *daemon_id, 
     return TRUE;
 }
 
-gboolean channels_release(DbTx *tx, gint64 ci_id, const char *session, const char *cause,
-                          GError **error)
+void channel_ends_add(ChannelEnds *ends, gint64 ci_id, const char *session, const char *cause)
+{
+    if (!ends->ci_ids) {
+        ends->ci_ids = g_array_new(FALSE, FALSE, sizeof(gint64));
+        ends->sessions = g_ptr_array_new_with_free_func(g_free);
+        ends->causes = g_ptr_array_new_with_free_func(g_free);
+    }
+    g_array_append_val(ends->ci_ids, ci_id);
+    g_ptr_array_add(ends->sessions, g_strdup(session));
+    g_ptr_array_add(ends->causes, g_strdup(cause));
+}
+
+void channel_ends_clear(ChannelEnds *ends)
+{
+    g_clear_pointer(&ends->ci_ids, g_array_unref);
+    g_clear_pointer(&ends->sessions, g_ptr_array_unref);
+    g_clear_pointer(&ends->causes, g_ptr_array_unref);
+}
+
+static const char *texts(DbTx *tx, const GPtrArray *list)
+{
+    return db_text_array(tx, (const char *const *)list->pdata, (gssize)list->len);
+}
+
+/* Rows are locked in the order of their ids, as everywhere. */
+gboolean channels_release(DbTx *tx, const ChannelEnds *ends, GError **error)
 {
     return db_exec(tx, error,
-                   "WITH freed AS (UPDATE container_instances SET channel_owner = NULL,"
-                   "  channel_session = NULL, disconnected_at = now(), disconnect_cause = $3,"
-                   "  version = version + 1 WHERE ci_id = $1 AND channel_session = $2"
-                   "  RETURNING cluster_id)" WAKE_CLUSTER_OF("freed"),
-                   DB_ARGS(db_int(tx, ci_id), session, cause), NULL);
+                   "WITH held AS (SELECT ci_id, cause FROM container_instances JOIN"
+                   "  unnest($1::bigint[], $2::text[], $3::text[]) AS e (ci_id, session, cause)"
+                   "  USING (ci_id) WHERE channel_session = e.session"
+                   "  ORDER BY ci_id FOR UPDATE OF container_instances),"
+                   " freed AS (UPDATE container_instances i SET channel_owner = NULL,"
+                   "  channel_session = NULL, disconnected_at = now(), disconnect_cause = h.cause,"
+                   "  version = version + 1 FROM held h WHERE i.ci_id = h.ci_id"
+                   "  RETURNING i.cluster_id)" WAKE_CLUSTER_OF("freed"),
+                   DB_ARGS(db_int_array(tx, (const gint64 *)(const void *)ends->ci_ids->data,
+                                        ends->ci_ids->len),
+                           texts(tx, ends->sessions), texts(tx, ends->causes)),
+                   NULL);
 }
 
 gboolean channels_touch(DbTx *tx, const gint64 *ci_ids, gsize count, GError **error)
@@ -161,6 +192,24 @@ static ChannelTask *channel_task_from_row(const PGresult *res, int row)
 #define UNACKED                                                                                    \
     "acked_status IS DISTINCT FROM desired_status"                                                 \
     " AND NOT (desired_status = 'RUNNING' AND last_status IN ('RUNNING', 'STOPPING'))"
+
+gboolean channels_look(DbTx *tx, gint64 ci_id, gboolean *ret_active, gboolean *ret_work,
+                       GError **error)
+{
+    g_autoptr(PGresult) res =
+        db_query(tx, error,
+                 "SELECT status <> 'INACTIVE', EXISTS (SELECT 1 FROM tasks t WHERE t.ci_id = $1"
+                 " AND t.last_status <> 'STOPPED'"
+                 " AND (t.sent_status IS DISTINCT FROM t.desired_status OR (" UNACKED ")))"
+                 " FROM container_instances WHERE ci_id = $1",
+                 DB_ARGS(db_int(tx, ci_id)));
+
+    if (!res)
+        return FALSE;
+    *ret_active = PQntuples(res) > 0 && db_truth(res, 0, 0);
+    *ret_work = PQntuples(res) > 0 && db_truth(res, 0, 1);
+    return TRUE;
+}
 
 GPtrArray *channels_work(DbTx *tx, gint64 ci_id, ChannelWork which, guint limit, GError **error)
 {
@@ -307,17 +356,6 @@ gboolean channels_health(DbTx *tx, gint64 ci_id, const json_t *reports, GError *
                  DB_ARGS(id, text), &changed))
         return FALSE;
     return changed == 0 || db_exec(tx, error, DERIVE_TASK_HEALTH, DB_ARGS(id), NULL);
-}
-
-gboolean channels_is_active(DbTx *tx, gint64 ci_id, gboolean *ret_active, GError **error)
-{
-    g_autoptr(PGresult) res =
-        db_query(tx, error, "SELECT status <> 'INACTIVE' FROM container_instances WHERE ci_id = $1",
-                 DB_ARGS(db_int(tx, ci_id)));
-    if (!res)
-        return FALSE;
-    *ret_active = PQntuples(res) > 0 && db_truth(res, 0, 0);
-    return TRUE;
 }
 
 gboolean channels_runtime_status(DbTx *tx, gint64 ci_id, const char *status, GError **error)

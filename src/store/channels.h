@@ -43,13 +43,20 @@ typedef struct {
 gboolean channels_claim(DbTx *tx, const ChannelRow *row, const char *daemon_id, const char *session,
                         const char *over_session, const ChannelAgent *agent, gboolean *ret_taken,
                         GError **error);
-/* Gives it up, when session still holds it; wakes the cluster. */
-gboolean channels_release(DbTx *tx, gint64 ci_id, const char *session, const char *cause,
-                          GError **error);
+
+/* Sessions that have ended; all zero: none. */
+typedef struct {
+    GArray *ci_ids; /* gint64 */
+    GPtrArray *sessions;
+    GPtrArray *causes;
+} ChannelEnds;
+
+void channel_ends_add(ChannelEnds *ends, gint64 ci_id, const char *session, const char *cause);
+void channel_ends_clear(ChannelEnds *ends);
+/* Gives up the rows that these sessions still have; wakes their clusters. */
+gboolean channels_release(DbTx *tx, const ChannelEnds *ends, GError **error);
 /* Records that each of these was heard of now. */
 gboolean channels_touch(DbTx *tx, const gint64 *ci_ids, gsize count, GError **error);
-/* Whether the instance is still registered. */
-gboolean channels_is_active(DbTx *tx, gint64 ci_id, gboolean *ret_active, GError **error);
 /* Appends to the container instance's history. */
 gboolean channels_note(DbTx *tx, gint64 ci_id, const char *what, GError **error);
 
@@ -84,6 +91,11 @@ typedef enum {
     CHANNEL_NEW,    /* what was never sent in its present desire */
     CHANNEL_UNACKED /* and what was sent and not acknowledged */
 } ChannelWork;
+
+/* Whether the container instance is active, and has anything that channels_work or
+ * channels_end_unsent would find: most that come back have not. */
+gboolean channels_look(DbTx *tx, gint64 ci_id, gboolean *ret_active, gboolean *ret_work,
+                       GError **error);
 
 /* At most limit of the instance's tasks that have to be sent, stops first, locked: ChannelTask *.
  */

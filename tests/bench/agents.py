@@ -44,6 +44,42 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
+def children(pid):
+    """Its child processes."""
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/stat") as f:
+                if int(f.read().rsplit(")", 1)[1].split()[1]) == pid:
+                    yield int(name)
+        except OSError:
+            pass # it has ended
+
+
+class Clock:
+    """Processor time of the three parties since it was made; of the database while sessions last."""
+
+    def __init__(self, berth, agents):
+        with open(os.path.join(berth.pg_dir(), "data", "postmaster.pid")) as f:
+            database = list(children(int(f.readline())))
+        self.parties = {"berthd": [berth.daemon.pid], "database": database,
+                        "agents": [agents.process.pid]}
+        self.before = self.read()
+
+    def read(self):
+        total = {}
+        for name, pids in self.parties.items():
+            total[name] = 0
+            for pid in pids:
+                try:
+                    total[name] += cpu_seconds(pid)
+                except OSError:
+                    pass # a session ended
+        return total
+
+    def told(self):
+        return ", ".join(f"{n} {v - self.before[n]:.1f}" for n, v in self.read().items())
+
+
 class Agents:
     def __init__(self, berth, count, telemetry):
         dsn = f"host={berth.sockets} dbname=berth_{REGION.replace('-', '_')}"
@@ -67,34 +103,34 @@ class Agents:
         self.process.wait(timeout=60)
 
 
-def settled(name, got, berth, before):
-    used = cpu_seconds(berth.daemon.pid) - before
-    line(name, f"{got['seconds']:.1f} s, {got['open']} of {got['links']} channels, "
-               f"{used:.1f} s of berthd's processor time")
+def settle(name, order, berth, agents):
+    clock = Clock(berth, agents)
+    got = agents.order(order)
+    line(name, f"{got['seconds']:.1f} s, {got['open']} of {got['links']} channels; "
+               f"processor seconds: {clock.told()}")
 
 
 def measure(berth, agents):
     pid = berth.daemon.pid
     line("berthd without agents", f"{memory_mib(pid):.0f} MiB")
-    before = cpu_seconds(pid)
-    settled("all connect at once", agents.order("settle 120"), berth, before)
+    settle("all connect at once", "settle 120", berth, agents)
     line("berthd with all of them", f"{memory_mib(pid):.0f} MiB")
     agents.order("run 5")
-    before, began = cpu_seconds(pid), time.monotonic()
+    clock, before, began = Clock(berth, agents), cpu_seconds(pid), time.monotonic()
     got = agents.order("run 60")
     passed = time.monotonic() - began
     line("idle for a minute, heartbeats and metrics flowing",
          f"{100 * (cpu_seconds(pid) - before) / passed:.1f} % of one core, "
-         f"{got['heartbeats']} heartbeats and {got['published']} publications so far")
+         f"{got['heartbeats']} heartbeats and {got['published']} publications so far; "
+         f"processor seconds: {clock.told()}")
     got = agents.order("tasks 2000 100")
     line("2000 tasks committed at 100/s, each to its agent",
          f"p50 {got['p50_ms']:.1f} ms  p99 {got['p99_ms']:.1f} ms  max {got['max_ms']:.1f} ms  "
          f"({got['arrived']} of {got['asked']} arrived)")
-    before = cpu_seconds(pid)
-    settled("all connections break, all come back", agents.order("drop 120"), berth, before)
+    settle("all connections break, all come back", "drop 120", berth, agents)
     line("berthd then", f"{memory_mib(pid):.0f} MiB")
     berth.restart(signal.SIGKILL)
-    settled("berthd is killed and started, all come back", agents.order("again 120"), berth, 0)
+    settle("berthd is killed and started, all come back", "again 120", berth, agents)
     line("berthd then", f"{memory_mib(berth.daemon.pid):.0f} MiB")
     got = agents.order("run 5")
     line("channels open 5 s later", f"{got['open']} of {got['links']}")
@@ -106,8 +142,8 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     count = min(count, hard - FILES_APART)
     telemetry = min(count, hard - FILES_APART - count)
-    print(f"# {count} agents, {telemetry} of them with telemetry (limit {hard} files); client, "
-          f"server and database share {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}")
+    print(f"# {count} agents, {telemetry} of them with telemetry (limit {hard} files); agents, "
+          f"berthd and database share {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}")
     with Berth() as berth:
         ecs = berth.client("ecs")
         ecs.create_cluster(clusterName="default")
