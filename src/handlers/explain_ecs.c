@@ -135,7 +135,7 @@ static gboolean explain_task(Request *rq, const EcsObject *o, Explanation *e, GE
         return FALSE;
     g_autofree char *summary = task_summary(t, change);
     explanation_set(e, "task", summary);
-    return TRUE;
+    return explanation_add_past(e, rq, "task", t->id, error);
 }
 
 static gboolean deployment_facts(Request *rq, const EcsService *s, Explanation *e,

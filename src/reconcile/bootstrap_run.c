@@ -23,6 +23,7 @@
 #define AGENT_CONTAINER "/usr/lib/berth/agent-container.json"
 #define AGENT_UNIT      "/etc/systemd/system/berth-agent.service"
 #define AGENT_SOURCE    "/usr/share/berth/berth-agent.tar" /* on this machine and on the instance */
+#define AGENT_LOADED    "/usr/share/berth/berth-agent.tar.loaded" /* where agent-run leaves it */
 
 typedef struct {
     World *world;
@@ -113,7 +114,8 @@ static gboolean probe(Run *run, GError **error)
 
     g_autofree char *docker = registry_path(run->world->config, run->advertise);
     g_autofree char *paths =
-        g_strjoin("\n", AGENT_RUN, AGENT_CONTAINER, AGENT_UNIT, AUTHORITY, docker, "", NULL);
+        g_strjoin("\n", AGENT_RUN, AGENT_CONTAINER, AGENT_UNIT, AGENT_SOURCE, AGENT_LOADED, AUTHORITY,
+                  docker, "", NULL);
 
     if (!ssh_script(run->ssh, script_probe, paths, strlen(paths), SCRIPT_MS, &result, error) ||
         !script_ok(run, "look around", &result, error))
@@ -186,25 +188,63 @@ static gboolean file_digest(int fd, char sha256[CRYPTO_SHA256_HEX_SIZE])
     return got == 0 && lseek(fd, 0, SEEK_SET) == 0;
 }
 
-static gboolean place_archive(Run *run, GError **error)
+/* The archive wanted, out of the control plane's store; the one installed when none is wanted. */
+static int open_archive(const Run *run, char **ret_file, GError **error)
 {
-    g_autofree char *source = g_strconcat(run->world->config->root, AGENT_SOURCE, NULL);
-    char sha256[CRYPTO_SHA256_HEX_SIZE];
-    int fd = open(source, O_RDONLY | O_CLOEXEC);
+    const Config *config = run->world->config;
+    const char *wanted = run->b->agent_image_sha256;
+    g_autofree char *name = g_strdup_printf("%s.tar", wanted ? wanted : "");
 
-    if (fd < 0)
+    *ret_file = wanted ? g_build_filename(config->state_dir, "agents", name, NULL)
+                       : g_strconcat(config->root, AGENT_SOURCE, NULL);
+    int fd = open(*ret_file, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && !wanted)
         fd = open(AGENT_SOURCE, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return fail(error, CONFIG, "cannot read the agent's image \"%s\": %s", source,
-                    g_strerror(errno));
+        fail(error, CONFIG, "cannot read the agent's image \"%s\": %s", *ret_file,
+             g_strerror(errno));
+    return fd;
+}
+
+static gboolean place_archive(Run *run, GError **error)
+{
+    const char *wanted = run->b->agent_image_sha256;
+    char sha256[CRYPTO_SHA256_HEX_SIZE];
+    g_autofree char *file = NULL;
+    int fd = open_archive(run, &file, error);
+
+    if (fd < 0)
+        return FALSE;
     GString *files = g_string_new(NULL);
     off_t length = lseek(fd, 0, SEEK_END);
-    gboolean read = length > 0 && lseek(fd, 0, SEEK_SET) == 0 && file_digest(fd, sha256);
+    gboolean read = length > 0 && lseek(fd, 0, SEEK_SET) == 0 && file_digest(fd, sha256) &&
+                    (!wanted || strcmp(wanted, sha256) == 0);
     g_string_append_printf(files, AGENT_SOURCE "\n0644\n%s\n%lld\n", sha256, (long long)length);
     gboolean placed = read ? place(run, files, fd, error)
-                           : fail(error, CONFIG, "cannot read the agent's image \"%s\"", source);
+                           : fail(error, CONFIG, "the agent's image \"%s\" is damaged", file);
+    if (!read)
+        g_string_free(files, TRUE);
     close(fd);
     return placed;
+}
+
+/* What was uploaded last, loaded or about to be, is what the agent runs. */
+static gboolean has_archive(const Run *run)
+{
+    const char *wanted = run->b->agent_image_sha256;
+    const char *waiting = g_hash_table_lookup(run->facts, AGENT_SOURCE);
+
+    if (!wanted)
+        return has(run, "image");
+    return g_strcmp0(waiting ? waiting : g_hash_table_lookup(run->facts, AGENT_LOADED), wanted) ==
+           0;
+}
+
+static gboolean record_archive(const Run *run, GError **error)
+{
+    g_autoptr(DbTx) tx = db_begin(run->world->region, DB_MODE_READ, error);
+
+    return tx && bootstraps_record_image(tx, run->i->id, run->b->agent_image_sha256, error);
 }
 
 static gboolean add_authority(Run *run, GString *files, GError **error)
@@ -236,7 +276,7 @@ static gboolean install(Run *run, GError **error)
     if (!place(run, files, -1, error))
         return FALSE;
     FAULT_POINT("bootstrap.files");
-    return has(run, "image") || place_archive(run, error);
+    return has_archive(run) || place_archive(run, error);
 }
 
 static gboolean credentials_fresh(const Run *run, const char *settings)
@@ -314,7 +354,8 @@ gboolean bootstrap_run(World *world, const Bootstrap *b, const Instance *i, GErr
     if (!configure(&run, error))
         return FALSE;
     FAULT_POINT("bootstrap.configured");
-    if (!start(&run, error) || !reached_stage(&run, "started", error))
+    if (!start(&run, error) || !record_archive(&run, error) ||
+        !reached_stage(&run, "started", error))
         return FALSE;
     FAULT_POINT("bootstrap.started");
     return TRUE;

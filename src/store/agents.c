@@ -157,7 +157,9 @@ AgentMachine *agents_machine(DbTx *tx, const char *account_id, const char *ec2_i
         db_query(tx, error,
                  "SELECT instance_id, zone_name, instance_type, image_id, subnet_id FROM instances"
                  " WHERE account_id = $1 AND instance_id = $2 AND terminated_at IS NULL"
-                 " AND desired <> 'terminated' AND fault IS NULL",
+                 " AND desired <> 'terminated' AND fault IS NULL UNION ALL"
+                 " SELECT instance_id, zone_name, NULL, NULL, NULL FROM external_instances"
+                 " WHERE account_id = $1 AND instance_id = $2 AND removed_at IS NULL",
                  DB_ARGS(account_id, ec2_instance_id));
     if (!res || PQntuples(res) == 0)
         return NULL;

@@ -57,7 +57,8 @@ gboolean agents_update(DbTx *tx, gint64 ci_id, const AgentFacts *facts, GError *
  * cluster, services and channel. */
 gboolean agents_deregister(DbTx *tx, const AgentRow *row, const char *reason, GError **error);
 
-/* What the EC2 instance of an agent is: for the attributes that the service adds. */
+/* What the machine of an agent is: for the attributes that the service adds. Type, image and
+ * subnet are NULL where the machine is external. */
 typedef struct {
     char *instance_id;
     char *zone_name;

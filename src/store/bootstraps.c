@@ -3,9 +3,9 @@
 
 #define COLUMNS                                                                                    \
     "b.instance_id, b.account_id, b.cluster_name, b.generation, b.seen_generation, b.stage,"       \
-    " b.access_key_id, " DB_US("b.credentials_until") ", b.fault, b.log, " DB_US(                  \
-        "b.created_at") ", " DB_US("b.updated_at") ", r.failures, r.last_error, " DB_US("r.next_"  \
-                                                                                        "try_at")
+    " b.access_key_id, " DB_US("b.credentials_until") ", b.fault, b.log, " DB_US("b.created_at")   \
+    ", " DB_US("b.updated_at") ", b.agent_image_sha256, b.seen_agent_image_sha256,"                \
+    " r.failures, r.last_error, " DB_US("r.next_try_at")
 #define TABLES                                                                                     \
     " FROM bootstraps b LEFT JOIN retries r ON r.kind = 'bootstrap'"                               \
     " AND r.object_id = b.instance_id"
@@ -15,7 +15,8 @@ void bootstrap_free(Bootstrap *b)
     if (!b)
         return;
     char *texts[] = { b->instance_id,   b->account_id, b->cluster_name, b->stage,
-                      b->access_key_id, b->fault,      b->log,          b->last_error };
+                      b->access_key_id, b->fault,      b->log,          b->last_error,
+                      b->agent_image_sha256, b->seen_agent_image_sha256 };
     for (gsize n = 0; n < G_N_ELEMENTS(texts); n++)
         g_free(texts[n]);
     g_free(b);
@@ -38,6 +39,8 @@ static Bootstrap *bootstrap_from_row(const PGresult *res, int row)
     b->log = g_strdup(db_text(res, row, c++));
     b->created_us = db_int64(res, row, c++);
     b->updated_us = db_int64(res, row, c++);
+    b->agent_image_sha256 = g_strdup(db_text(res, row, c++));
+    b->seen_agent_image_sha256 = g_strdup(db_text(res, row, c++));
     b->failures = (gint)db_int64(res, row, c++);
     b->last_error = g_strdup(db_text(res, row, c++));
     b->next_try_us = db_int64(res, row, c++);
@@ -54,6 +57,23 @@ gboolean bootstraps_want(DbTx *tx, const char *account_id, const char *const *id
                    " generation = bootstraps.generation + 1 RETURNING instance_id)"
                    " SELECT pg_notify('berth_wake', 'bootstrap:' || instance_id) FROM wanted",
                    DB_ARGS(account_id, db_text_array(tx, ids, -1), cluster_name), NULL);
+}
+
+gboolean bootstraps_want_image(DbTx *tx, const char *account_id, const char *instance_id,
+                               const char *sha256, gboolean *ret_found, GError **error)
+{
+    g_autoptr(PGresult) res =
+        db_query(tx, error,
+                 "WITH wanted AS (UPDATE bootstraps SET agent_image_sha256 = $3,"
+                 " generation = generation + 1 WHERE account_id = $1 AND instance_id = $2"
+                 " RETURNING instance_id)"
+                 " SELECT pg_notify('berth_wake', 'bootstrap:' || instance_id) FROM wanted",
+                 DB_ARGS(account_id, instance_id, sha256));
+
+    if (!res)
+        return FALSE;
+    *ret_found = PQntuples(res) > 0;
+    return TRUE;
 }
 
 GPtrArray *bootstraps_list(DbTx *tx, const char *account_id, const char *const *ids,
@@ -112,4 +132,12 @@ gboolean bootstraps_record_credentials(DbTx *tx, const char *instance_id, const 
                    "UPDATE bootstraps SET access_key_id = $2, credentials_until = $3::timestamptz"
                    " WHERE instance_id = $1",
                    DB_ARGS(instance_id, access_key_id, db_time(tx, until_us)), NULL);
+}
+
+gboolean bootstraps_record_image(DbTx *tx, const char *instance_id, const char *sha256,
+                                 GError **error)
+{
+    return db_exec(tx, error,
+                   "UPDATE bootstraps SET seen_agent_image_sha256 = $2 WHERE instance_id = $1",
+                   DB_ARGS(instance_id, sha256), NULL);
 }

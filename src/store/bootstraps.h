@@ -20,6 +20,8 @@ typedef struct {
     char *log;
     gint64 created_us;
     gint64 updated_us;
+    char *agent_image_sha256;      /* archive wanted; NULL: whichever it came with */
+    char *seen_agent_image_sha256; /* NULL: that one */
     /* of table "retries" */
     gint failures;
     char *last_error;
@@ -33,6 +35,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Bootstrap, bootstrap_free)
  * generation, sets the cluster and wakes the steps. */
 gboolean bootstraps_want(DbTx *tx, const char *account_id, const char *const *ids,
                          const char *cluster_name, GError **error);
+/* Wants the agent's archive with this digest on an instance; *ret_found: whether there is such a
+ * bootstrap. Raises the generation and wakes the step. */
+gboolean bootstraps_want_image(DbTx *tx, const char *account_id, const char *instance_id,
+                               const char *sha256, gboolean *ret_found, GError **error);
 /* By instance; ids (NULL: all) ends with NULL; cluster_name NULL: any. */
 GPtrArray *bootstraps_list(DbTx *tx, const char *account_id, const char *const *ids,
                            const char *cluster_name, GError **error);
@@ -49,3 +55,6 @@ gboolean bootstraps_record_fault(DbTx *tx, const char *instance_id, const char *
 /* reconcile: the credentials that lie on the instance. */
 gboolean bootstraps_record_credentials(DbTx *tx, const char *instance_id, const char *access_key_id,
                                        gint64 until_us, GError **error);
+/* reconcile: the archive that the agent was last loaded from. */
+gboolean bootstraps_record_image(DbTx *tx, const char *instance_id, const char *sha256,
+                                 GError **error);
