@@ -14,9 +14,9 @@
 
 #include <string.h>
 
-#define SSH_PORT       22
-#define DOCKER_SOCKET  "/run/docker.sock"
-#define FOLDER         "/var/lib/berth-agent"
+#define SSH_PORT      22
+#define DOCKER_SOCKET "/run/docker.sock"
+#define FOLDER        "/var/lib/berth-agent"
 /* Nothing of ours reaches the machine to renew them; they end with the machine's removal. */
 #define CREDENTIALS_US (3650 * 86400 * G_GINT64_CONSTANT(1000000))
 
@@ -180,8 +180,7 @@ json_t *describe_agents(Request *rq, GError **error)
         ecs_ref_cluster(rq->region, rq->account_id, request_text(rq, "Cluster"), error);
     g_autoptr(Cluster) cluster =
         name ? clusters_get(rq->tx, rq->account_id, name, CLUSTER_READ, error) : NULL;
-    g_autoptr(GPtrArray) list =
-        cluster ? agents_of_cluster(rq->tx, cluster->id, error) : NULL;
+    g_autoptr(GPtrArray) list = cluster ? agents_of_cluster(rq->tx, cluster->id, error) : NULL;
 
     if (!list)
         return NULL;
@@ -201,7 +200,7 @@ json_t *upgrade_agent(Request *rq, GError **error)
     if (!found)
         return fail_null(error, ADMIN_NOT_FOUND,
                          "instance \"%s\" was not made a container instance by Berth", id);
-    g_autofree char *what = g_strdup_printf("agent %.12s asked for by %s", sha256,
-                                            rq->identity->principal_arn);
+    g_autofree char *what =
+        g_strdup_printf("agent %.12s asked for by %s", sha256, rq->identity->principal_arn);
     return history_add(rq->tx, "bootstrap", id, what, error) ? json_object() : NULL;
 }

@@ -35,8 +35,7 @@ static TaskPlace *find_task(Request *rq, const char *cluster, GError **error)
     }
     if (count == 0)
         return fail_null(error, ADMIN_NOT_FOUND,
-                         "there is no task \"%s\"; what stopped over an hour ago is forgotten",
-                         id);
+                         "there is no task \"%s\"; what stopped over an hour ago is forgotten", id);
     if (count > 1)
         return fail_null(error, INVALID_PARAMETER,
                          "the ids of several tasks begin with \"%s\": give more digits", id);
@@ -65,8 +64,10 @@ static gboolean check_state(const TaskPlace *place, const TaskPlaceContainer *c,
     gboolean stopped = strcmp(place->last_status, "STOPPED") == 0;
 
     if (exec && stopped)
-        return fail(error, INVALID_PARAMETER, "task \"%s\" is STOPPED: %s; its logs may still be"
-                    " there", place->id,
+        return fail(error, INVALID_PARAMETER,
+                    "task \"%s\" is STOPPED: %s; its logs may still be"
+                    " there",
+                    place->id,
                     place->stopped_reason ? place->stopped_reason : "no reason is known");
     if (!place->ec2_instance_id && strcmp(place->last_status, "PROVISIONING") == 0)
         return fail(error, INVALID_PARAMETER,

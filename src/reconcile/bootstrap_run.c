@@ -113,9 +113,8 @@ static gboolean probe(Run *run, GError **error)
     g_auto(SshResult) result = { 0 };
 
     g_autofree char *docker = registry_path(run->world->config, run->advertise);
-    g_autofree char *paths =
-        g_strjoin("\n", AGENT_RUN, AGENT_CONTAINER, AGENT_UNIT, AGENT_SOURCE, AGENT_LOADED, AUTHORITY,
-                  docker, "", NULL);
+    g_autofree char *paths = g_strjoin("\n", AGENT_RUN, AGENT_CONTAINER, AGENT_UNIT, AGENT_SOURCE,
+                                       AGENT_LOADED, AUTHORITY, docker, "", NULL);
 
     if (!ssh_script(run->ssh, script_probe, paths, strlen(paths), SCRIPT_MS, &result, error) ||
         !script_ok(run, "look around", &result, error))

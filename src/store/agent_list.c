@@ -35,15 +35,22 @@ GPtrArray *agents_of_cluster(DbTx *tx, gint64 cluster_id, GError **error)
     g_autoptr(PGresult) res = db_query(
         tx, error,
         "SELECT ci.ec2_instance_id, ci.container_instance_id, ci.status,"
-        " ci.channel_owner IS NOT NULL, " DB_US("ci.connected_at") ", ci.agent_version,"
-        " ci.docker_version, b.agent_image_sha256, b.seen_agent_image_sha256,"
-        " coalesce(b.fault, b.stage || coalesce(': ' || r.last_error, '')), x.instance_id,"
-        " x.cluster_name, x.zone_name, x.address, x.port, x.ssh_user, x.docker_socket, x.folder"
-        " FROM container_instances ci"
-        " LEFT JOIN bootstraps b ON b.instance_id = ci.ec2_instance_id"
-        " LEFT JOIN retries r ON r.kind = 'bootstrap' AND r.object_id = b.instance_id"
-        " LEFT JOIN external_instances x ON x.instance_id = ci.ec2_instance_id"
-        " WHERE ci.cluster_id = $1 AND ci.status <> 'INACTIVE' ORDER BY ci.ci_id",
+        " ci.channel_owner IS NOT NULL, " DB_US(
+            "ci.connected_at") ", ci.agent_version,"
+                               " ci.docker_version, b.agent_image_sha256, "
+                               "b.seen_agent_image_sha256,"
+                               " coalesce(b.fault, b.stage || coalesce(': ' || r.last_error, '')), "
+                               "x.instance_id,"
+                               " x.cluster_name, x.zone_name, x.address, x.port, x.ssh_user, "
+                               "x.docker_socket, x.folder"
+                               " FROM container_instances ci"
+                               " LEFT JOIN bootstraps b ON b.instance_id = ci.ec2_instance_id"
+                               " LEFT JOIN retries r ON r.kind = 'bootstrap' AND r.object_id = "
+                               "b.instance_id"
+                               " LEFT JOIN external_instances x ON x.instance_id = "
+                               "ci.ec2_instance_id"
+                               " WHERE ci.cluster_id = $1 AND ci.status <> 'INACTIVE' ORDER BY "
+                               "ci.ci_id",
         DB_ARGS(db_int(tx, cluster_id)));
 
     if (!res)

@@ -16,7 +16,7 @@ typedef struct {
     char *version, *docker_version;
     /* of a bootstrapped instance of ours, else NULL */
     char *wanted_sha256, *seen_sha256;
-    char *bootstrap; /* "registered", "started: last error ..." */
+    char *bootstrap;            /* "registered", "started: last error ..." */
     ExternalInstance *external; /* NULL: not external */
 } Agent;
 

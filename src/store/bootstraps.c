@@ -3,9 +3,11 @@
 
 #define COLUMNS                                                                                    \
     "b.instance_id, b.account_id, b.cluster_name, b.generation, b.seen_generation, b.stage,"       \
-    " b.access_key_id, " DB_US("b.credentials_until") ", b.fault, b.log, " DB_US("b.created_at")   \
-    ", " DB_US("b.updated_at") ", b.agent_image_sha256, b.seen_agent_image_sha256,"                \
-    " r.failures, r.last_error, " DB_US("r.next_try_at")
+    " b.access_key_id, " DB_US("b.credentials_until") ", b.fault, b.log, " DB_US(                  \
+        "b.created_at") ", " DB_US("b.updated_at") ", b.agent_image_sha256, "                      \
+                                                   "b.seen_agent_image_sha256,"                    \
+                                                   " r.failures, r.last_error, " DB_US(            \
+                                                       "r.next_try_at")
 #define TABLES                                                                                     \
     " FROM bootstraps b LEFT JOIN retries r ON r.kind = 'bootstrap'"                               \
     " AND r.object_id = b.instance_id"
@@ -14,9 +16,16 @@ void bootstrap_free(Bootstrap *b)
 {
     if (!b)
         return;
-    char *texts[] = { b->instance_id,   b->account_id, b->cluster_name, b->stage,
-                      b->access_key_id, b->fault,      b->log,          b->last_error,
-                      b->agent_image_sha256, b->seen_agent_image_sha256 };
+    char *texts[] = { b->instance_id,
+                      b->account_id,
+                      b->cluster_name,
+                      b->stage,
+                      b->access_key_id,
+                      b->fault,
+                      b->log,
+                      b->last_error,
+                      b->agent_image_sha256,
+                      b->seen_agent_image_sha256 };
     for (gsize n = 0; n < G_N_ELEMENTS(texts); n++)
         g_free(texts[n]);
     g_free(b);

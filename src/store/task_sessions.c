@@ -47,14 +47,14 @@ TaskPlace *task_places_find(DbTx *tx, const char *account_id, const char *cluste
                             const char *digits, guint *ret_count, GError **error)
 {
     /* "g" is the first letter behind the hex digits: the range is an index scan */
-    g_autoptr(PGresult) res = db_query(
-        tx, error,
-        "SELECT t.task_key, t.task_id, c.cluster_name, t.last_status, t.stopped_reason,"
-        " ci.ec2_instance_id FROM tasks t JOIN clusters c USING (cluster_id)"
-        " LEFT JOIN container_instances ci ON ci.ci_id = t.ci_id"
-        " WHERE t.account_id = $1 AND ($2::text IS NULL OR c.cluster_name = $2)"
-        " AND t.task_id >= $3 AND t.task_id < $3 || 'g' ORDER BY t.task_id LIMIT 2",
-        DB_ARGS(account_id, cluster_name, digits));
+    g_autoptr(PGresult) res =
+        db_query(tx, error,
+                 "SELECT t.task_key, t.task_id, c.cluster_name, t.last_status, t.stopped_reason,"
+                 " ci.ec2_instance_id FROM tasks t JOIN clusters c USING (cluster_id)"
+                 " LEFT JOIN container_instances ci ON ci.ci_id = t.ci_id"
+                 " WHERE t.account_id = $1 AND ($2::text IS NULL OR c.cluster_name = $2)"
+                 " AND t.task_id >= $3 AND t.task_id < $3 || 'g' ORDER BY t.task_id LIMIT 2",
+                 DB_ARGS(account_id, cluster_name, digits));
 
     *ret_count = res ? (guint)PQntuples(res) : 0;
     if (*ret_count == 0)
