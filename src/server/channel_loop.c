@@ -1,4 +1,5 @@
 #include "server/channel_loop.h"
+#include "server/channel_metrics.h"
 #include "base/clock.h"
 #include "base/errors.h"
 #include "base/log.h"
@@ -189,6 +190,7 @@ static void tick(ChannelLoop *loop, gint64 now_ms)
             loop_flush(loop, conn);
     }
     session_tick(loop, now_ms);
+    metrics_tick(loop, now_ms);
     loop->tick_ms = now_ms + TICK_MS;
 }
 

@@ -27,6 +27,9 @@ typedef struct {
     gboolean rounding;  /* a worker does the rounds of session_tick */
     gint64 tick_ms;     /* when timers are looked at next */
     gint64 sweep_ms;
+    json_t *samples; /* of metrics, to be written; NULL: none */
+    gint64 samples_ms;
+    gboolean samples_writing;
     gint stopping; /* atomic */
 } ChannelLoop;
 

@@ -1,8 +1,8 @@
-/* The agent's telemetry channel: every publication is acknowledged, health and status are kept. */
+/* The agent's telemetry channel: every publication is acknowledged and kept. */
 #include "base/clock.h"
 #include "base/errors.h"
 #include "base/log.h"
-#include "server/channel_loop.h"
+#include "server/channel_metrics.h"
 #include "store/channels.h"
 
 #include <string.h>
@@ -124,7 +124,7 @@ void tcs_text(ChannelLoop *loop, ChannelConn *conn, const char *text, gsize leng
         const char *ack;
         void (*take)(ChannelLoop *loop, const ChannelConn *conn, const json_t *message);
     } kinds[] = {
-        { "PublishMetricsRequest", "AckPublishMetric", NULL },
+        { "PublishMetricsRequest", "AckPublishMetric", metrics_take },
         { "PublishHealthRequest", "AckPublishHealth", take_health },
         { "PublishInstanceStatusRequest", "AckPublishInstanceStatus", take_status },
     };

@@ -172,6 +172,7 @@ void channels_stop(Channels *channels)
     }
     channel_jobs_free(loop->jobs);
     channel_ends_clear(&loop->ends);
+    json_decref(loop->samples);
     g_hash_table_destroy(loop->by_ci);
     g_hash_table_destroy(loop->conns);
     SSL_CTX_free(loop->tls);
