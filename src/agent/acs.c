@@ -98,9 +98,11 @@ static void nack(AgentAcs *acs, const json_t *message, const char *reason)
                                  text_of(message, "messageId"), "reason", reason));
 }
 
-static void acknowledge_credentials(AgentAcs *acs, const json_t *message, const json_t *credentials)
+/* Keeps credentials and says so; what cannot be kept is not acknowledged. */
+static void take_credentials(AgentAcs *acs, const json_t *message, const char *task_arn,
+                             AgentCredentialsKind kind, const json_t *credentials)
 {
-    if (!*text_of(credentials, "credentialsId"))
+    if (!agent_engine_keep_credentials(acs->engine, task_arn, kind, credentials))
         return;
     agent_channel_send(acs->channel, "IAMRoleCredentialsAckRequest",
                        json_pack("{s:s, s:s, s:s}", "credentialsId",
@@ -145,18 +147,23 @@ static void on_payload(AgentAcs *acs, const json_t *message)
     gboolean good = agent_engine_accept(acs->engine, tasks) && kept;
     json_array_foreach(tasks, n, task)
     {
-        acknowledge_credentials(acs, message, json_object_get(task, "roleCredentials"));
-        acknowledge_credentials(acs, message, json_object_get(task, "executionRoleCredentials"));
+        for (int kind = 0; kind < CREDENTIALS__COUNT; kind++)
+            take_credentials(
+                acs, message, text_of(task, "arn"), (AgentCredentialsKind)kind,
+                json_object_get(task, agent_credentials_member((AgentCredentialsKind)kind)));
     }
     if (good)
         acknowledge(acs, message);
 }
 
-/* Role credentials have no endpoint to be served on yet: they are taken and not kept. */
 static void on_credentials(AgentAcs *acs, const json_t *message)
 {
-    if (agent_engine_find(acs->engine, text_of(message, "taskArn")))
-        acknowledge_credentials(acs, message, json_object_get(message, "roleCredentials"));
+    gboolean execution = strcmp(text_of(message, "roleType"), "TaskExecution") == 0;
+
+    if (*text_of(message, "messageId"))
+        take_credentials(acs, message, text_of(message, "taskArn"),
+                         execution ? CREDENTIALS_EXECUTION : CREDENTIALS_TASK,
+                         json_object_get(message, "roleCredentials"));
 }
 
 static gboolean lists_running(const json_t *tasks, const char *arn)

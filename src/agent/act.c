@@ -11,6 +11,7 @@ void agent_act_free(AgentActJob *job)
         return;
     g_free(job->task_arn);
     g_free(job->container);
+    g_free(job->task_id);
     g_free(job->docker_name);
     g_free(job->docker_id);
     g_free(job->image);
@@ -116,9 +117,22 @@ static gboolean make_volumes(AgentActJob *job)
     return TRUE;
 }
 
+static gboolean make_group(AgentActJob *job)
+{
+    g_autofree char *parent = NULL;
+
+    if (!agent_cgroup_make(job->docker, job->cgroup_dir, job->task_id, &job->limits, &parent,
+                           &job->error))
+        return FALSE;
+    if (parent)
+        json_object_set_new(json_object_get(job->spec, "HostConfig"), "CgroupParent",
+                            json_string(parent));
+    return TRUE;
+}
+
 static void run_create(AgentActJob *job)
 {
-    if (!make_volumes(job))
+    if (!make_volumes(job) || !make_group(job))
         return;
     job->docker_id = docker_create(job->docker, job->docker_name, job->spec,
                                    "com.amazonaws.ecs.task-arn", &job->error);
@@ -194,6 +208,7 @@ void agent_volumes_free(AgentVolumesJob *job)
     if (!job)
         return;
     g_free(job->task_arn);
+    g_free(job->task_id);
     g_ptr_array_unref(job->names);
     g_clear_error(&job->error);
     g_free(job);
@@ -205,5 +220,6 @@ void agent_volumes_run(gpointer user)
 
     for (guint i = 0; i < job->names->len && !job->error; i++)
         docker_volume_remove(job->docker, job->names->pdata[i], &job->error);
+    agent_cgroup_remove(job->cgroup_dir, job->task_id);
     FAULT_POINT("agent.volumes_removed");
 }

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "agent/cgroup.h"
 #include "agent/config.h"
 #include "agent/rules.h"
 #include "drivers/docker.h"
@@ -26,6 +27,9 @@ typedef struct {
     guint stop_timeout_s;
     json_t *spec;    /* ContainerCreate */
     json_t *volumes; /* VolumeCreate bodies, made before */
+    const char *cgroup_dir; /* borrowed */
+    char *task_id;          /* its group's name */
+    AgentCgroupLimits limits;
     /* out */
     GError *error;         /* of the act */
     GError *pull_error;    /* of a pull whose image was here all the same */
@@ -44,12 +48,14 @@ void agent_act_run(gpointer job);
 /* Whether trying a failed pull again cannot help (no such image, access denied). */
 gboolean agent_act_is_final(const GError *error);
 
-/* Removing the volumes of a task. */
+/* Removing the volumes and the control group of a task. */
 typedef struct {
     gpointer owner;
     char *task_arn;
     Docker *docker; /* borrowed */
     GPtrArray *names;
+    const char *cgroup_dir; /* borrowed */
+    char *task_id;
     GError *error;
 } AgentVolumesJob;
 

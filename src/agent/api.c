@@ -13,6 +13,7 @@
 #define TARGET_PREFIX   "AmazonEC2ContainerServiceV20141113."
 #define CALL_TIMEOUT_MS 10000
 #define ANSWER_MAX      (1024 * 1024)
+#define OTHERS_MAX      2
 
 typedef char JsonText;
 static void json_text_free(JsonText *text)
@@ -26,6 +27,7 @@ struct AgentApi {
     const char *config_file;
     HttpClient *client; /* used by the one thread of the pool */
     Pool *pool;
+    Pool *others; /* calls in the name of tasks */
     pthread_mutex_t lock; /* of what follows */
     AgentSigner signer;
     struct timespec read_at; /* the file's time when signer was read */
@@ -37,6 +39,8 @@ typedef struct {
     json_t *request;
     AgentApiDone done;
     gpointer user;
+    AgentSigner as; /* of a task; empty: the agent's */
+    guint timeout_ms;
     json_t *tree;
     char *code;
     char *message;
@@ -63,6 +67,7 @@ AgentApi *agent_api_new(Loop *loop, const AgentConfig *config, const char *confi
     api->config_file = config_file;
     api->client = client;
     api->pool = pool_new(loop, 1);
+    api->others = pool_new(loop, OTHERS_MAX);
     pthread_mutex_init(&api->lock, NULL);
     signer_from(&api->signer, config);
     if (config_file && stat(config_file, &file) == 0)
@@ -120,12 +125,12 @@ void agent_signer_sign(const AgentSigner *signer, const SigV4Request *request,
 }
 
 /* The answer to a signed POST; NULL when none came. */
-static HttpResponse *post(AgentApi *api, const char *target, const char *body, GError **error)
+static HttpResponse *post(HttpClient *client, const AgentSigner *signer, guint timeout_ms,
+                          const char *target, const char *body, GError **error)
 {
-    g_auto(AgentSigner) signer = { 0 };
     g_auto(SigV4Signature) signature = { 0 };
     const SigV4Header signed_headers[] = {
-        { "Host", http_client_authority(api->client) },
+        { "Host", http_client_authority(client) },
         { "Content-Type", "application/x-amz-json-1.1" },
         { "X-Amz-Target", target },
     };
@@ -138,8 +143,7 @@ static HttpResponse *post(AgentApi *api, const char *target, const char *body, G
                                 .body_length = strlen(body),
                                 .secure = TRUE };
 
-    agent_api_signer(api, &signer);
-    agent_signer_sign(&signer, &sign, &signature);
+    agent_signer_sign(signer, &sign, &signature);
     const char *headers[] = { "Content-Type",
                               "application/x-amz-json-1.1",
                               "X-Amz-Target",
@@ -150,17 +154,33 @@ static HttpResponse *post(AgentApi *api, const char *target, const char *body, G
                               signature.date,
                               "Authorization",
                               signature.authorization,
-                              *signer.token ? "X-Amz-Security-Token" : NULL,
-                              signer.token,
+                              *signer->token ? "X-Amz-Security-Token" : NULL,
+                              signer->token,
                               NULL };
     const HttpRequest request = { .method = "POST",
                                   .target = "/",
                                   .headers = headers,
                                   .body = body,
                                   .body_length = strlen(body),
-                                  .timeout_ms = CALL_TIMEOUT_MS,
+                                  .timeout_ms = timeout_ms,
                                   .max_body = ANSWER_MAX };
-    return http_client_send(api->client, &request, error);
+    return http_client_send(client, &request, error);
+}
+
+/* In the agent's name on the connection it keeps, or in a task's on a new one. */
+static HttpResponse *post_call(const Call *call, const char *target, const char *body,
+                               GError **error)
+{
+    const AgentConfig *config = call->api->config;
+    g_auto(AgentSigner) signer = { 0 };
+
+    if (!call->as.access_key_id) {
+        agent_api_signer(call->api, &signer);
+        return post(call->api->client, &signer, CALL_TIMEOUT_MS, target, body, error);
+    }
+    g_autoptr(HttpClient) client =
+        http_client_new(config->endpoint, *config->ca_file ? config->ca_file : NULL, error);
+    return client ? post(client, &call->as, call->timeout_ms, target, body, error) : NULL;
 }
 
 /* __type without what stands before "#". Caller frees. */
@@ -188,7 +208,7 @@ static void call_run(gpointer user)
     g_autoptr(JsonText) body = json_dumps(call->request, JSON_COMPACT);
     g_autoptr(GError) cause = NULL;
 
-    g_autoptr(HttpResponse) response = post(call->api, target, body, &cause);
+    g_autoptr(HttpResponse) response = post_call(call, target, body, &cause);
     if (!response) {
         call->message = g_strdup(cause->message);
         return;
@@ -210,6 +230,7 @@ static void call_done(gpointer user)
     call->done(call->user, &answer);
     json_decref(call->request);
     json_decref(call->tree);
+    agent_signer_clear(&call->as);
     g_free(call->code);
     g_free(call->message);
     g_free(call);
@@ -224,4 +245,20 @@ void agent_api_call(AgentApi *api, const char *operation, json_t *request, Agent
         .api = api, .operation = operation, .request = request, .done = done, .user = user
     };
     pool_push(api->pool, call_run, call_done, call);
+}
+
+void agent_api_call_as(AgentApi *api, const AgentSigner *signer, guint timeout_ms,
+                       const char *operation, json_t *request, AgentApiDone done, gpointer user)
+{
+    Call *call = g_new0(Call, 1);
+
+    *call = (Call){ .api = api,
+                    .operation = operation,
+                    .request = request,
+                    .done = done,
+                    .user = user,
+                    .as = { g_strdup(signer->access_key_id), g_strdup(signer->secret),
+                            g_strdup(signer->token), g_strdup(signer->region) },
+                    .timeout_ms = timeout_ms };
+    pool_push(api->others, call_run, call_done, call);
 }

@@ -49,4 +49,9 @@ void agent_signer_clear(AgentSigner *signer);
 void agent_signer_sign(const AgentSigner *signer, const SigV4Request *request,
                        SigV4Signature *ret_signature);
 
+/* The same call in another's name, on a connection of its own; given up after timeout_ms. signer
+ * (region too) is copied. */
+void agent_api_call_as(AgentApi *api, const AgentSigner *signer, guint timeout_ms,
+                       const char *operation, json_t *request, AgentApiDone done, gpointer user);
+
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(AgentSigner, agent_signer_clear)

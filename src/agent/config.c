@@ -34,6 +34,8 @@ static const Parameter parameters[] = {
       "Docker's socket" },
     { "BERTH_DATA_DIR", "ECS_DATADIR", KIND_TEXT, AT(data_dir), "/data", 0,
       "registration and tasks; survives restarts" },
+    { "BERTH_CGROUP", NULL, KIND_TEXT, AT(cgroup_dir), "/sys/fs/cgroup", 0,
+      "where control groups of tasks are made, when Docker keeps its own there" },
     { "BERTH_RESERVED_PORTS", "ECS_RESERVED_PORTS", KIND_LIST, AT(reserved_ports),
       "[22, 2375, 2376, 51678, 51679]", 0, "ports no task may ask for" },
     { "BERTH_RESERVED_PORTS_UDP", "ECS_RESERVED_PORTS_UDP", KIND_LIST, AT(reserved_ports_udp), "[]",
@@ -46,6 +48,10 @@ static const Parameter parameters[] = {
       "default", 0, "default, always, once or prefer-cached" },
     { "BERTH_RESERVED_MEMORY", "ECS_RESERVED_MEMORY", KIND_NUMBER, AT(reserved_memory_mib), "0", 0,
       "MiB kept from tasks" },
+    { "BERTH_ENDPOINT_PORT", NULL, KIND_NUMBER, AT(endpoint_port), "51679", 1,
+      "of 127.0.0.1, where containers ask for credentials and metadata" },
+    { "BERTH_INTROSPECTION_PORT", NULL, KIND_NUMBER, AT(introspection_port), "51678", 1,
+      "where this machine's tasks are listed" },
     { "BERTH_PULL_IDLE", "ECS_IMAGE_PULL_INACTIVITY_TIMEOUT", KIND_DURATION, AT(pull_idle_ms), "1m",
       1000, "a pull without progress is given up" },
     { "BERTH_STOP_TIMEOUT", "ECS_CONTAINER_STOP_TIMEOUT", KIND_DURATION, AT(stop_timeout_ms), "30s",
@@ -186,6 +192,8 @@ static gboolean finish(AgentConfig *config, GError **error)
         g_autofree char *host = config->endpoint;
         config->endpoint = g_strconcat("https://", host, NULL);
     }
+    if (MAX(config->endpoint_port, config->introspection_port) > G_MAXUINT16)
+        return fail(error, CONFIG, "a port is not between 1 and %d", G_MAXUINT16);
     for (guint i = 0; i < G_N_ELEMENTS(behaviors); i++)
         if (strcmp(config->pull_behavior_name, behaviors[i]) == 0) {
             config->pull_behavior = (PullBehavior)i;

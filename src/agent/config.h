@@ -25,6 +25,7 @@ typedef struct {
     char *session_token; /* "" for none */
     char *docker_socket;
     char *data_dir;
+    char *cgroup_dir;
     char *reserved_ports;     /* JSON list */
     char *reserved_ports_udp; /* JSON list */
     char *attributes;         /* JSON map, sent with the first registration */
@@ -32,6 +33,8 @@ typedef struct {
     char *pull_behavior_name;
     PullBehavior pull_behavior;
     guint reserved_memory_mib;
+    guint endpoint_port;      /* of 127.0.0.1: credentials and metadata for containers */
+    guint introspection_port; /* on all interfaces */
     guint pull_idle_ms;
     guint stop_timeout_ms;
     guint cleanup_wait_ms;

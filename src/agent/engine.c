@@ -166,6 +166,7 @@ static void on_volumes_removed(gpointer user)
         return;
     }
     log_info(task->id, "cleaned up");
+    agent_credentials_drop(engine->credentials, task->arn, CREDENTIALS_EXECUTION);
     g_ptr_array_remove(engine->tasks, task);
 }
 
@@ -203,6 +204,8 @@ static void clean_up(AgentEngine *engine, AgentTask *task)
     job->task_arn = g_strdup(task->arn);
     job->docker = engine->docker;
     job->names = agent_spec_own_volumes(task);
+    job->cgroup_dir = engine->config->cgroup_dir;
+    job->task_id = g_strdup(task->id);
     task->cleaning = TRUE;
     pool_push(engine->acts, agent_volumes_run, on_volumes_removed, job);
 }
@@ -220,6 +223,8 @@ void agent_engine_step(AgentEngine *engine, AgentTask *task)
         task->status = status;
         task->dirty = TRUE;
     }
+    if (status == TASK_STOPPED)
+        agent_credentials_drop(engine->credentials, task->arn, CREDENTIALS_TASK);
     report(engine, task);
     clean_up(engine, task);
 }
@@ -342,6 +347,18 @@ static gboolean accept_one(AgentEngine *engine, const json_t *tree)
     return FALSE;
 }
 
+gboolean agent_engine_keep_credentials(AgentEngine *engine, const char *arn,
+                                       AgentCredentialsKind kind, const json_t *tree)
+{
+    const AgentTask *task = agent_engine_find(engine, arn);
+
+    if (!task || !json_string_length(json_object_get(tree, "credentialsId")))
+        return FALSE;
+    if (task->status == TASK_STOPPED && kind == CREDENTIALS_TASK)
+        return TRUE;
+    return agent_credentials_keep(engine->credentials, arn, kind, tree);
+}
+
 gboolean agent_engine_accept(AgentEngine *engine, const json_t *tasks)
 {
     gboolean good = TRUE;
@@ -372,6 +389,7 @@ AgentEngine *agent_engine_new(Loop *loop, const AgentConfig *config, AgentState 
                              .api = api,
                              .tasks = tasks,
                              .docker_changed_us = clock_now_us() };
+    engine->credentials = agent_credentials_new();
     engine->pulls = pool_new(loop, PULLS_MAX);
     engine->acts = pool_new(loop, ACTS_MAX);
     loop_timer_init(&engine->timer, step_all, engine);

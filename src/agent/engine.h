@@ -9,6 +9,7 @@
 
 #include "agent/api.h"
 #include "agent/config.h"
+#include "agent/credentials.h"
 #include "agent/pool.h"
 #include "agent/state.h"
 #include "drivers/docker.h"
@@ -21,6 +22,7 @@ typedef struct {
     AgentApi *api;
     Pool *pulls; /* slow: apart, so that they never keep a stop waiting */
     Pool *acts;
+    AgentCredentialsTable *credentials;
     GPtrArray *tasks;         /* AgentTask, in the order they came */
     LoopTimer timer;          /* when some task wants a step though nothing happens */
     LoopTimer checker;        /* config->check_ms */
@@ -42,6 +44,11 @@ AgentTask *agent_engine_find(const AgentEngine *engine, const char *arn);
 gboolean agent_engine_accept(AgentEngine *engine, const json_t *tasks);
 /* Stops a task that is known; FALSE when it is not. */
 gboolean agent_engine_stop(AgentEngine *engine, const char *arn);
+
+/* Keeps what a payload's task or a message brings for a task that is not over. FALSE when the task
+ * or the credentials' id is not there. */
+gboolean agent_engine_keep_credentials(AgentEngine *engine, const char *arn,
+                                       AgentCredentialsKind kind, const json_t *tree);
 
 /* Something happened to the container of this name. exit_code is NULL unless it died. */
 void agent_engine_notice(AgentEngine *engine, const char *docker_name, const int *exit_code);

@@ -1,4 +1,5 @@
 #include "agent/config.h"
+#include "agent/endpoint.h"
 #include "agent/engine.h"
 #include "agent/session.h"
 #include "base/errors.h"
@@ -73,6 +74,7 @@ static int run(const AgentConfig *config, const char *file, GError **error)
     AgentEngine *engine = api ? agent_engine_new(loop, config, state, docker, api, error) : NULL;
     if (!engine)
         return AGENT_EXIT_ERROR;
+    agent_endpoint_start(engine);
     AgentSession *session = agent_session_start(engine);
     malloc_trim(0);
     loop_run(loop);

@@ -1,4 +1,5 @@
 #include "agent/payload.h"
+#include "agent/credentials.h"
 #include "agent/names.h"
 #include "agent/rules.h"
 #include "base/errors.h"
@@ -188,8 +189,26 @@ gboolean agent_payload_arn(const json_t *tree, const char **ret_arn, char **ret_
 
 void agent_payload_strip(json_t *task)
 {
-    json_object_del(task, "roleCredentials");
-    json_object_del(task, "executionRoleCredentials");
+    for (int kind = 0; kind < CREDENTIALS__COUNT; kind++) {
+        const char *member = agent_credentials_member((AgentCredentialsKind)kind);
+        const json_t *credentials = json_object_get(task, member);
+        if (credentials)
+            json_object_set_new(task, member,
+                                json_pack("{s:s}", "credentialsId",
+                                          text_of(credentials, "credentialsId")));
+    }
+}
+
+/* Credentials are served by their id: without one they are a mistake. */
+static gboolean check_credentials(const json_t *tree, GError **error)
+{
+    for (int kind = 0; kind < CREDENTIALS__COUNT; kind++) {
+        const char *member = agent_credentials_member((AgentCredentialsKind)kind);
+        const json_t *credentials = json_object_get(tree, member);
+        if (json_is_object(credentials) && !*text_of(credentials, "credentialsId"))
+            return fail(error, INVALID_PARAMETER, "%s of a task have no credentialsId", member);
+    }
+    return TRUE;
 }
 
 static gboolean read_want(const json_t *tree, AgentWant *ret_want, GError **error)
@@ -434,7 +453,7 @@ AgentTask *agent_payload_task(const json_t *tree, GError **error)
         return fail_null(error, INVALID_PARAMETER, "a task has no valid ARN");
     g_autoptr(AgentTask) task = agent_task_new(arn, id);
     if (!CHECK(tree, task_members, "task", error) || !read_want(tree, &task->want, error) ||
-        !check_list(tree, "volumes", check_volume, error))
+        !check_credentials(tree, error) || !check_list(tree, "volumes", check_volume, error))
         return NULL;
     json_decref(task->payload);
     task->payload = json_deep_copy(tree);

@@ -7,7 +7,8 @@
 #define MIB            (1024 * 1024)
 #define CPU_SHARES_MIN 2
 #define MEMORY_MIN_MIB 6 /* what Docker takes */
-#define CPU_PERIOD_US  100000
+#define CPU_UNITS      1024
+#define ENDPOINT       "http://169.254.170.2"
 
 /* What a task definition may say that has no member of its own in the protocol. */
 static const char *const config_keys[] = {
@@ -67,13 +68,31 @@ static void add_text(json_t *list, const char *text)
     json_array_append_new(list, json_string(text));
 }
 
-static json_t *environment(const json_t *spec)
+/* The variables by which a container finds the agent's task endpoint take the place of its own. */
+static void set_endpoints(const AgentTask *task, const AgentContainer *c, json_t *map)
 {
+    const json_t *role = json_object_get(task->payload, "roleCredentials");
+
+    json_object_set_new(map, "ECS_CONTAINER_METADATA_URI",
+                        json_sprintf(ENDPOINT "/v3/%s", c->endpoint_id));
+    json_object_set_new(map, "ECS_CONTAINER_METADATA_URI_V4",
+                        json_sprintf(ENDPOINT "/v4/%s", c->endpoint_id));
+    json_object_set_new(map, "ECS_AGENT_URI", json_sprintf(ENDPOINT "/api/%s", c->endpoint_id));
+    if (*text_of(role, "credentialsId"))
+        json_object_set_new(map, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+                            json_sprintf("/v2/credentials/%s", text_of(role, "credentialsId")));
+}
+
+static json_t *environment(const AgentTask *task, const AgentContainer *c)
+{
+    const json_t *own = json_object_get(c->spec, "environment");
+    json_auto_t *map = json_is_object(own) ? json_copy((json_t *)own) : json_object();
     json_t *list = json_array();
     const char *name;
     json_t *value;
 
-    json_object_foreach(json_object_get(spec, "environment"), name, value)
+    set_endpoints(task, c, map);
+    json_object_foreach(map, name, value)
     {
         g_autofree char *line = g_strconcat(name, "=", json_string_value(value), NULL);
         add_text(list, line);
@@ -265,6 +284,19 @@ GPtrArray *agent_spec_own_volumes(const AgentTask *task)
 
 /* -- the whole */
 
+void agent_spec_limits(const AgentTask *task, AgentCgroupLimits *ret_limits)
+{
+    double cpu = json_number_value(json_object_get(task->payload, "cpu"));
+
+    *ret_limits = (AgentCgroupLimits){ .quota_us = (gint64)(cpu * CGROUP_PERIOD_US),
+                                       .memory_bytes = int_of(task->payload, "memory") * MIB };
+    for (guint i = 0; i < task->containers->len; i++)
+        ret_limits->shares +=
+            MAX(int_of(agent_task_container(task, i)->spec, "cpu"), CPU_SHARES_MIN);
+    if (cpu > 0)
+        ret_limits->shares = (gint64)(cpu * CPU_UNITS);
+}
+
 /* CPU units are shares; a task's own size bounds each of its containers. */
 static void set_limits(const AgentTask *task, const json_t *spec, json_t *host)
 {
@@ -277,8 +309,8 @@ static void set_limits(const AgentTask *task, const json_t *spec, json_t *host)
         json_object_set_new(host, "Memory", json_integer(MAX(memory, MEMORY_MIN_MIB) * MIB));
     json_object_set_new(host, "CpuShares", json_integer(MAX(int_of(spec, "cpu"), CPU_SHARES_MIN)));
     if (task_cpu > 0) {
-        json_object_set_new(host, "CpuPeriod", json_integer(CPU_PERIOD_US));
-        json_object_set_new(host, "CpuQuota", json_integer((gint64)(task_cpu * CPU_PERIOD_US)));
+        json_object_set_new(host, "CpuPeriod", json_integer(CGROUP_PERIOD_US));
+        json_object_set_new(host, "CpuQuota", json_integer((gint64)(task_cpu * CGROUP_PERIOD_US)));
     }
 }
 
@@ -321,7 +353,7 @@ json_t *agent_spec_container(const AgentTask *task, const AgentContainer *contai
     json_t *host = json_object();
 
     json_object_set_new(config, "Image", json_string(container->image));
-    json_object_set_new(config, "Env", environment(spec));
+    json_object_set_new(config, "Env", environment(task, container));
     if (json_array_size(json_object_get(spec, "entryPoint")) > 0)
         json_object_set_new(config, "Entrypoint",
                             json_deep_copy(json_object_get(spec, "entryPoint")));

@@ -88,6 +88,12 @@ static void record_seen(AgentTask *task, AgentContainer *c, const DockerContaine
         c->docker_id = g_strdup(seen->id);
         task->dirty = TRUE;
     }
+    if (g_strcmp0(c->about, seen->about) != 0 &&
+        (seen->state != DOCKER_EXITED || !c->about)) { /* what has ended has no address any more */
+        g_free(c->about);
+        c->about = g_strdup(seen->about);
+        task->dirty = TRUE;
+    }
     c->was_started = c->was_started || seen->was_started;
     c->started_us = seen->started_us;
     if (c->checks_health)
@@ -127,6 +133,9 @@ static gboolean fill_spec(AgentEngine *engine, AgentTask *task, AgentContainer *
 
     job->spec = agent_spec_container(task, c, cluster, &cause);
     job->volumes = agent_spec_volumes(task, c);
+    job->cgroup_dir = engine->config->cgroup_dir;
+    job->task_id = g_strdup(task->id);
+    agent_spec_limits(task, &job->limits);
     if (job->spec)
         return TRUE;
     agent_container_blame(c, "DockerClientConfigError", cause->message);

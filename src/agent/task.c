@@ -1,5 +1,6 @@
 #include "agent/task.h"
 #include "base/errors.h"
+#include "base/id.h"
 
 #include <string.h>
 
@@ -11,6 +12,8 @@ static void container_free(gpointer data)
     g_free(c->image);
     g_free(c->docker_name);
     g_free(c->docker_id);
+    g_free(c->endpoint_id);
+    g_free(c->about);
     g_free(c->digest);
     g_free(c->reason);
     g_array_free(c->depends, TRUE);
@@ -51,6 +54,7 @@ AgentContainer *agent_task_add(AgentTask *task, const char *name)
     AgentContainer *c = g_new0(AgentContainer, 1);
 
     c->name = g_strdup(name);
+    c->endpoint_id = id_uuid();
     c->depends = g_array_new(FALSE, FALSE, sizeof(AgentDepend));
     c->bindings = json_array();
     g_ptr_array_add(task->containers, c);
@@ -95,8 +99,9 @@ static json_t *text_or_null(const char *text)
 
 static json_t *container_save(const AgentContainer *c)
 {
-    return json_pack("{s:s, s:i, s:i, s:o, s:o, s:o, s:b, s:o, s:i, s:I, s:I, s:I, s:O}", "name",
-                     c->name, "at", (int)c->at, "reported", (int)c->reported, "docker_id",
+    return json_pack("{s:s, s:s, s:o, s:i, s:i, s:o, s:o, s:o, s:b, s:o, s:i, s:I, s:I, s:I, s:O}",
+                     "name", c->name, "endpoint_id", c->endpoint_id, "about",
+                     text_or_null(c->about), "at", (int)c->at, "reported", (int)c->reported, "docker_id",
                      text_or_null(c->docker_id), "digest", text_or_null(c->digest), "reason",
                      text_or_null(c->reason), "was_started", c->was_started, "exit_code",
                      c->has_exit ? json_integer(c->exit_code) : json_null(), "health",
@@ -142,6 +147,13 @@ static void container_restore(AgentContainer *c, const json_t *tree)
 {
     const json_t *exit_code = json_object_get(tree, "exit_code");
     json_t *bindings = json_object_get(tree, "bindings");
+    char *endpoint_id = text(tree, "endpoint_id");
+
+    if (endpoint_id) {
+        g_free(c->endpoint_id);
+        c->endpoint_id = endpoint_id;
+    }
+    c->about = text(tree, "about");
 
     c->at = (AgentAt)choice(tree, "at", AT__COUNT);
     c->reported = (AgentAt)choice(tree, "reported", AT__COUNT);

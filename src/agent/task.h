@@ -57,6 +57,7 @@ typedef struct {
     char *name;
     char *image;
     char *docker_name;
+    char *endpoint_id; /* a random UUID: under which the container asks the agent about itself */
     json_t *spec; /* its tree in the task's payload; borrowed */
     gboolean essential;
     gboolean checks_health;
@@ -67,6 +68,7 @@ typedef struct {
     AgentAt at;
     char *docker_id;
     char *digest;
+    char *about;  /* Docker's description (drivers/docker.h), NULL before it was created */
     char *reason; /* the first error there was, "Name: text" */
     gboolean was_started;
     gboolean has_exit;

@@ -169,6 +169,16 @@ gboolean docker_connect(Docker *docker, char **ret_version, GError **error)
     return TRUE;
 }
 
+char *docker_cgroup_driver(Docker *docker, GError **error)
+{
+    json_auto_t *tree = docker_get(docker, "/info", error);
+    const char *driver = json_string_value(json_object_get(tree, "CgroupDriver"));
+
+    if (!tree)
+        return NULL;
+    return g_strdup(driver ? driver : "");
+}
+
 DockerContainer *docker_inspect(Docker *docker, const char *id, GError **error)
 {
     g_autofree char *path = object_path("containers", id, "/json");
@@ -349,6 +359,13 @@ gboolean docker_volume_remove(Docker *docker, const char *name, GError **error)
 json_t *docker_stats(Docker *docker, const char *id, GError **error)
 {
     g_autofree char *path = object_path("containers", id, "/stats?stream=0&one-shot=1");
+
+    return docker_get(docker, path, error);
+}
+
+json_t *docker_stats_compared(Docker *docker, const char *id, GError **error)
+{
+    g_autofree char *path = object_path("containers", id, "/stats?stream=0");
 
     return docker_get(docker, path, error);
 }

@@ -24,6 +24,9 @@ void docker_free(Docker *docker);
 /* Asks for Docker's version, and settles on an API version both sides speak. */
 gboolean docker_connect(Docker *docker, char **ret_version, GError **error);
 
+/* How Docker keeps control groups: "cgroupfs" or "systemd". Caller frees. */
+char *docker_cgroup_driver(Docker *docker, GError **error);
+
 typedef enum { DOCKER_CREATED, DOCKER_RUNNING, DOCKER_EXITED } DockerState;
 typedef enum {
     DOCKER_HEALTH_NONE, /* no health check */
@@ -53,6 +56,7 @@ typedef struct {
     DockerHealth health;
     GPtrArray *ports; /* DockerPort, of a running container; IPv6 wildcards left out */
     json_t *labels;
+    char *about; /* JSON: Created, Image, Networks and Mounts of the inspection, nothing else */
 } DockerContainer;
 
 void docker_container_free(DockerContainer *container);
@@ -95,6 +99,8 @@ gboolean docker_volume_remove(Docker *docker, const char *name, GError **error);
 
 /* One reading of a running container's counters, as Docker gives it. */
 json_t *docker_stats(Docker *docker, const char *id, GError **error);
+/* The same beside the reading of a second before (precpu_stats): takes that second. */
+json_t *docker_stats_compared(Docker *docker, const char *id, GError **error);
 
 /* A connection on which container events with the label come as an endless answer: one JSON tree
  * a line, read with stream_read_now and an HttpParser. since_us 0: from now. */

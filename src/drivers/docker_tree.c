@@ -25,6 +25,7 @@ void docker_container_free(DockerContainer *container)
     g_free(container->error);
     g_clear_pointer(&container->ports, g_ptr_array_unref);
     json_decref(container->labels);
+    free(container->about);
     g_free(container);
 }
 
@@ -111,6 +112,42 @@ static void add_ports(GPtrArray *ports, const char *key, const json_t *bindings)
     }
 }
 
+/* {name: {IPAddress, GlobalIPv6Address}} of the networks it is in. */
+static json_t *networks_of(const json_t *tree)
+{
+    json_t *all = json_object_get(json_object_get(tree, "NetworkSettings"), "Networks");
+    json_t *out = json_object();
+    const char *name;
+    json_t *network;
+
+    json_object_foreach(all, name, network) json_object_set_new(
+        out, name,
+        json_pack("{s:s, s:s}", "IPAddress", text_of(network, "IPAddress"), "GlobalIPv6Address",
+                  text_of(network, "GlobalIPv6Address")));
+    return out;
+}
+
+static json_t *mounts_of(const json_t *tree)
+{
+    json_t *out = json_array();
+    const json_t *mount;
+    gsize n;
+
+    json_array_foreach(json_object_get(tree, "Mounts"), n, mount) json_array_append_new(
+        out, json_pack("{s:s, s:s, s:s}", "Name", text_of(mount, "Name"), "Source",
+                       text_of(mount, "Source"), "Destination", text_of(mount, "Destination")));
+    return out;
+}
+
+static char *about_of(const json_t *tree)
+{
+    json_auto_t *about = json_pack("{s:s, s:s, s:o, s:o}", "Created", text_of(tree, "Created"),
+                                   "Image", text_of(tree, "Image"), "Networks", networks_of(tree),
+                                   "Mounts", mounts_of(tree));
+
+    return json_dumps(about, JSON_COMPACT);
+}
+
 DockerContainer *docker_tree_container(const json_t *tree, GError **error)
 {
     g_autoptr(DockerContainer) c = g_new0(DockerContainer, 1);
@@ -133,6 +170,7 @@ DockerContainer *docker_tree_container(const json_t *tree, GError **error)
     c->finished_us = time_of(state, "FinishedAt");
     c->was_started = c->started_us > 0;
     c->health = health_of(state);
+    c->about = about_of(tree);
     c->labels = json_incref(json_object_get(json_object_get(tree, "Config"), "Labels"));
     c->ports = g_ptr_array_new_with_free_func(port_free);
     json_object_foreach(ports, key, bindings) add_ports(c->ports, key, bindings);

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 import traceback
+import urllib.error
 import urllib.request
 
 import mock_ecs
@@ -58,6 +59,7 @@ class Rig:
         self.socket = self.docker_dir + "/docker.sock"
         self.agent = self.registry = None
         self.settings = {}
+        self.endpoint_port, self.introspection_port = free_port(), free_port()
         self.log_path = self.dir + "/agent.log"
         self.out = self.dir + "/out"   # containers write here
         os.mkdir(self.out)
@@ -154,7 +156,8 @@ class Rig:
             "AWS_ACCESS_KEY_ID": mock_ecs.KEY, "AWS_SECRET_ACCESS_KEY": mock_ecs.SECRET,
             "AWS_SESSION_TOKEN": mock_ecs.TOKEN, "BERTH_DOCKER": self.socket,
             "BERTH_DATA_DIR": self.dir + "/data", "BERTH_BATCH": "300ms", "BERTH_PUBLISH": "500ms",
-            "BERTH_STOP_TIMEOUT": "5s", "BERTH_LOG_LEVEL": "debug"}
+            "BERTH_ENDPOINT_PORT": self.endpoint_port,
+            "BERTH_INTROSPECTION_PORT": self.introspection_port, "BERTH_STOP_TIMEOUT": "5s", "BERTH_LOG_LEVEL": "debug"}
         lines.update(self.settings)
         lines.update(settings)
         environment = {"PATH": os.environ["PATH"]}
@@ -232,6 +235,16 @@ class Rig:
             except OSError:
                 time.sleep(0.1)
         raise AssertionError("nothing is served on port %d" % port)
+
+    def ask(self, path, method="GET", body=None, port=None):
+        """Status and tree that the agent answers on its task endpoint, or on another port."""
+        request = urllib.request.Request("http://127.0.0.1:%d%s" % (port or self.endpoint_port, path),
+                                         data=body, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=10) as r:
+                return r.status, json.load(r)
+        except urllib.error.HTTPError as refusal:
+            return refusal.code, json.load(refusal)
 
     def written(self, name):
         try:

@@ -94,6 +94,7 @@ class MockEcs:
         self.opened = []       # (kind, query)
         self.channels = {}     # kind -> Channel
         self.refuse = {}       # operation -> list of (status, code, message), used up in turn
+        self.answers = {}      # operation -> answer, when it is not the usual one
         self.refuse_upgrade = []  # (kind, status, body), used up in turn
         self.heartbeats = True
         self.answers_telemetry = True
@@ -223,6 +224,8 @@ class MockEcs:
             status, code, message = refusals.pop(0)
             return self._answer(handler, status, {"__type": code, "message": message})
         self._note(self.calls, (operation, request))
+        if operation in self.answers:
+            return self._answer(handler, 200, self.answers[operation])
         if operation == "RegisterContainerInstance":
             if request["cluster"] not in self.clusters:
                 return self._answer(handler, 400, {"__type": "ClientException",

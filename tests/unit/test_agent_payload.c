@@ -123,12 +123,20 @@ static void test_what_cannot_run_is_stopped_with_a_reason(void)
 static void test_credentials_are_not_kept(void)
 {
     g_autoptr(AgentTask) task =
-        task_of("", "\"roleCredentials\": {\"secretAccessKey\": \"tell-nobody\"},"
-                    " \"executionRoleCredentials\": {\"secretAccessKey\": \"tell-nobody\"}", NULL);
+        task_of("", "\"roleCredentials\": {\"credentialsId\": \"a\", \"secretAccessKey\": \"tell-nobody\"},"
+                    " \"executionRoleCredentials\": {\"credentialsId\": \"b\","
+                    " \"sessionToken\": \"tell-nobody\"}", NULL);
+    g_autoptr(AgentTask) nameless =
+        task_of("", "\"roleCredentials\": {\"accessKeyId\": \"x\"}", NULL);
     json_auto_t *saved = agent_task_save(task);
     char *text = json_dumps(saved, 0);
 
     g_assert_null(strstr(text, "tell-nobody"));
+    g_assert_null(nameless);
+    json_auto_t *spec = agent_spec_container(task, agent_task_container(task, 0), "c", NULL);
+    char *env = json_dumps(json_object_get(spec, "Env"), 0);
+    g_assert_nonnull(strstr(env, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI=/v2/credentials/a\""));
+    free(env);
     free(text);
 }
 
