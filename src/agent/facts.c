@@ -19,6 +19,8 @@ static const char *const capabilities[] = {
     "com.amazonaws.ecs.capability.logging-driver.journald",
     "com.amazonaws.ecs.capability.logging-driver.gelf",
     "com.amazonaws.ecs.capability.logging-driver.fluentd",
+    "com.amazonaws.ecs.capability.task-iam-role",
+    "com.amazonaws.ecs.capability.task-iam-role-network-host",
     "ecs.capability.container-health-check",
     "ecs.capability.container-ordering",
     "ecs.capability.docker-plugin.local",
