@@ -444,18 +444,22 @@ def trusts_its_ca_only():
 
 
 def small():
-    rig.kill_agent(signal.SIGTERM)
-    calls = len(rig.mock.called("RegisterContainerInstance"))
-    began = time.monotonic()
-    rig.start_agent(BERTH_PULL_BEHAVIOR="prefer-cached")
-    rig.mock.wait("registration", lambda: len(rig.mock.called("RegisterContainerInstance")) > calls)
-    print("# from start to registration: %d ms" % ((time.monotonic() - began) * 1000))
-    check(time.monotonic() - began < 2, "it starts at once")
+    times = []
+    for _ in range(3):
+        rig.kill_agent(signal.SIGTERM)
+        calls = len(rig.mock.called("RegisterContainerInstance"))
+        began = time.monotonic()
+        rig.start_agent(BERTH_PULL_BEHAVIOR="prefer-cached")
+        rig.mock.wait("registration", lambda: len(rig.mock.called("RegisterContainerInstance")) > calls)
+        times.append(time.monotonic() - began)
+    print("# from start to registration: %d ms" % (min(times) * 1000))
+    sanitized = "san" in os.environ.get("BUILD", "")
+    check(sanitized or min(times) < 0.2, "it starts at once: %r" % times)
     arn = rig.run("small", rig.container(command="exit 0"))
     rig.mock.wait_report(arn, "STOPPED")
     time.sleep(3)  # its workers go after being idle for 2 s
     print("# resident memory: %d KiB" % rig.memory_kib())
-    check("san" in os.environ.get("BUILD", "") or rig.memory_kib() < 10 * 1024,
+    check(sanitized or rig.memory_kib() < 8 * 1024,
           "%d KiB" % rig.memory_kib())
     check(rig.mock.bad_signatures == [], rig.mock.bad_signatures)
 
