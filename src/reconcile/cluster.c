@@ -184,7 +184,10 @@ StepResult cluster_step(World *world, const char *id, gint64 *ret_again_ms G_GNU
         return STEP_FAILED;
     if (waiting->len == 0)
         return STEP_SETTLED;
-    if (!place_all(tx, cluster_id, waiting, error) || !db_commit(g_steal_pointer(&tx), error))
+    if (!place_all(tx, cluster_id, waiting, error))
+        return STEP_FAILED;
+    FAULT_POINT("cluster.written");
+    if (!db_commit(g_steal_pointer(&tx), error))
         return STEP_FAILED;
     FAULT_POINT("cluster.placed");
     return STEP_SETTLED;

@@ -69,8 +69,10 @@ StepResult container_instance_step(World *world, const char *id, gint64 *ret_aga
         return STEP_SETTLED;
     if (!act(tx, ci_id, &facts, lost_us, &wait_us, error) ||
         !services_wake_for_instance(tx, ci_id, error) ||
-        !db_wake(tx, "cluster", db_int(tx, facts.cluster_id), error) ||
-        !db_commit(g_steal_pointer(&tx), error))
+        !db_wake(tx, "cluster", db_int(tx, facts.cluster_id), error))
+        return STEP_FAILED;
+    FAULT_POINT("container_instance.written");
+    if (!db_commit(g_steal_pointer(&tx), error))
         return STEP_FAILED;
     FAULT_POINT("container_instance.seen");
     if (!wait_us)
@@ -86,8 +88,10 @@ StepResult history_step(World *world, const char *id G_GNUC_UNUSED,
     gint64 before = clock_now_us() - (gint64)world->config->task_history_seconds * CLOCK_SECOND_US;
     g_autoptr(DbTx) tx = db_begin(world->region, DB_MODE_WRITE, error);
 
-    if (!tx || !tasks_forget(tx, world->config->region, before, error) ||
-        !db_commit(g_steal_pointer(&tx), error))
+    if (!tx || !tasks_forget(tx, world->config->region, before, error))
+        return STEP_FAILED;
+    FAULT_POINT("history.written");
+    if (!db_commit(g_steal_pointer(&tx), error))
         return STEP_FAILED;
     FAULT_POINT("history.deleted");
     return STEP_SETTLED;

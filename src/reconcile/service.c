@@ -383,6 +383,7 @@ StepResult service_step(World *world, const char *id, gint64 *ret_again_ms, GErr
     if (!apply(&pass, plan, error))
         return STEP_FAILED;
     StepResult result = result_of(&pass, plan, ret_again_ms);
+    FAULT_POINT("service.written");
     if (!db_commit(g_steal_pointer(&tx), error))
         return STEP_FAILED;
     FAULT_POINT("service.planned");

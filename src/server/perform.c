@@ -1,5 +1,6 @@
 #include "server/perform.h"
 #include "base/errors.h"
+#include "base/fault.h"
 #include "base/id.h"
 #include "handlers/agent_self.h"
 #include "handlers/table.h"
@@ -108,7 +109,13 @@ static gboolean perform_once(Performance *p, GError **error)
     p->rq->tx = NULL;
     if (!answer || !p->encode(answer, p->user, error))
         return FALSE;
-    return db_commit(g_steal_pointer(&tx), error);
+    if (mode == DB_MODE_READ)
+        return db_commit(g_steal_pointer(&tx), error);
+    FAULT_POINT("call.handled");
+    if (!db_commit(g_steal_pointer(&tx), error))
+        return FALSE;
+    FAULT_POINT("call.committed");
+    return TRUE;
 }
 
 /* Doubling, with up to as much again at random, so that two who met do not meet again. */
