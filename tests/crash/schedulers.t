@@ -20,9 +20,9 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from berth_test import Berth, tap  # noqa: E402
 from ecs_agents import Agents  # noqa: E402
 from raw import Raw  # noqa: E402
-from botocore.exceptions import HTTPClientError  # noqa: E402
+from botocore.exceptions import ConnectionError as Refused, HTTPClientError  # noqa: E402
 
-GONE = (HTTPClientError, http.client.HTTPException, ConnectionError)
+GONE = (HTTPClientError, Refused, http.client.HTTPException, ConnectionError)
 ONE = [{"name": "web", "image": "nginx", "memory": 128, "cpu": 100}]
 
 
@@ -269,17 +269,18 @@ def points():
     equal(missing, set(), "points not passed")
     for name, passes in sorted(count.items()):
         # each call is one of its own; how often a step is made differs a little between journeys
-        tries = range(1, passes + 1) if name.startswith("call.") else {
+        tries = range(1, passes + 1, 2) if name == "call.committed" else {
             1, max(1, passes // 2), max(1, passes * 3 // 4)}
         if name.startswith("history."):
-            continue
+            continue  # passed once at the start of each daemon; it has a case of its own
         wanted.extend(f"{name}:{n}" for n in sorted(tries))
 
 
 def old_tasks_go(point):
-    berth.sql("UPDATE tasks SET stopped_at = stopped_at - interval '100 days' WHERE last_status = 'STOPPED'")
-    ended = "SELECT count(*) FROM tasks WHERE last_status = 'STOPPED'"
-    assert number(ended) > 0, "no task has ended"
+    berth.sql("UPDATE tasks SET stopped_at = stopped_at - interval '100 days' WHERE task_key IN"
+              " (SELECT task_key FROM tasks WHERE last_status = 'STOPPED' LIMIT 10)")
+    ended = "SELECT count(*) FROM tasks WHERE stopped_at < now() - interval '95 days'"
+    equal(number(ended), 10, "tasks that ended long ago")
     mortal.start(fault=point)
     mortal.wait("its death", lambda: mortal.deaths == 1)
     mortal.wait("forgotten", lambda: number(ended) == 0)
