@@ -80,19 +80,3 @@ StepResult container_instance_step(World *world, const char *id, gint64 *ret_aga
     *ret_again_ms = wait_us / 1000 + 1;
     return STEP_LATER;
 }
-
-/* Old stopped tasks go; bounded, so that the sweep goes on later. */
-StepResult history_step(World *world, const char *id G_GNUC_UNUSED,
-                        gint64 *ret_again_ms G_GNUC_UNUSED, GError **error)
-{
-    gint64 before = clock_now_us() - (gint64)world->config->task_history_seconds * CLOCK_SECOND_US;
-    g_autoptr(DbTx) tx = db_begin(world->region, DB_MODE_WRITE, error);
-
-    if (!tx || !tasks_forget(tx, world->config->region, before, error))
-        return STEP_FAILED;
-    FAULT_POINT("history.written");
-    if (!db_commit(g_steal_pointer(&tx), error))
-        return STEP_FAILED;
-    FAULT_POINT("history.deleted");
-    return STEP_SETTLED;
-}

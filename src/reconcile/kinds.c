@@ -40,7 +40,7 @@ const StepKind step_kinds[] = {
       "   OR i.desired = 'terminated' OR (i.ever_defined AND i.seen <> 'running' AND EXISTS (SELECT 1"
       "    FROM tasks t WHERE t.ci_id = ci.ci_id AND t.last_status <> 'STOPPED')), false)"
       "   OR (ci.channel_owner IS NULL) = (ci.lost_at IS NULL) END", FALSE },
-    { "history", history_step, "SELECT 'tasks'", FALSE },
+    { "janitor", janitor_step, "VALUES ('region'), ('identity')", TRUE },
     { "host", host_step, HOSTS_UNSETTLED, TRUE },
     { "hypervisor", hypervisor_step, NULL, TRUE },
     { "image", image_step, IMAGES_UNSETTLED, TRUE },

@@ -20,7 +20,7 @@ StepResult service_step(World *world, const char *service_id, gint64 *ret_again_
 StepResult cluster_step(World *world, const char *cluster_id, gint64 *ret_again_ms, GError **error);
 StepResult container_instance_step(World *world, const char *ci_id, gint64 *ret_again_ms,
                                    GError **error);
-/* id is "tasks": old stopped tasks, events of services gone. */
-StepResult history_step(World *world, const char *id, gint64 *ret_again_ms, GError **error);
+/* id is "region" or "identity": the database whose old rows go. */
+StepResult janitor_step(World *world, const char *id, gint64 *ret_again_ms, GError **error);
 StepResult bootstrap_step(World *world, const char *instance_id, gint64 *ret_again_ms,
                           GError **error);

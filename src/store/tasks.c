@@ -269,16 +269,3 @@ gboolean tasks_stop(DbTx *tx, const gint64 *keys, gsize count, const char *stop_
                " SELECT pg_notify('berth_wake', wake) FROM woken",
                DB_ARGS(db_int_array(tx, keys, count), stop_code, reason), NULL);
 }
-
-gboolean tasks_forget(DbTx *tx, const char *region, gint64 before_us, GError **error)
-{
-    return db_exec(
-        tx, error,
-        "WITH old AS (DELETE FROM tasks WHERE task_key IN (SELECT task_key FROM tasks"
-        "   WHERE last_status = 'STOPPED' AND stopped_at < $1 ORDER BY stopped_at LIMIT 1000)"
-        "   RETURNING task_id, cluster_id, account_id)"
-        " DELETE FROM tags USING old JOIN clusters c USING (cluster_id) WHERE"
-        " tags.resource_id = 'arn:aws:ecs:' || $2 || ':' || old.account_id || ':task/'"
-        "  || c.cluster_name || '/' || old.task_id",
-        DB_ARGS(db_time(tx, before_us), region), NULL);
-}

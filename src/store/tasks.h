@@ -94,6 +94,3 @@ GArray *tasks_list(DbTx *tx, gint64 cluster_id, const TaskFilter *filter, GError
  * agents of the others are woken, and so are the services. Tasks already asked are left alone. */
 gboolean tasks_stop(DbTx *tx, const gint64 *keys, gsize count, const char *stop_code,
                     const char *reason, GError **error);
-
-/* Deletes tasks that stopped before this time, with their containers and tags; at most 1000. */
-gboolean tasks_forget(DbTx *tx, const char *region, gint64 before_us, GError **error);

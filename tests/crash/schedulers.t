@@ -321,7 +321,7 @@ with Berth(role="all") as berth:
         for point in wanted:
             case(f"a service's life, killed at {point}", journey, point)
         if not sys.argv[1:]:
-            for point in ("history.written", "history.deleted"):
+            for point in ("janitor.between", "janitor.swept"):
                 case(f"ended tasks are forgotten, killed at {point}", old_tasks_go, point)
     finally:
         agents.stop()

@@ -295,7 +295,7 @@ static void test_old_tasks_are_forgotten(void)
     json_decref(must(s, run_task, "{\"taskDefinition\":\"t\",\"count\":3}"));
     run_sql(s, "UPDATE tasks SET last_status = 'STOPPED', stopped_at = now() - interval '91 days'"
                " WHERE task_key <= 2");
-    step(s, history_step, "tasks");
+    step(s, janitor_step, "region");
     g_assert_cmpint(number(s, "SELECT count(*) FROM tasks"), ==, 1);
     g_assert_cmpint(number(s, "SELECT count(*) FROM containers"), ==, 1);
 }
