@@ -25,8 +25,8 @@ typedef struct {
     guint pull_idle_ms;
     gboolean last_try; /* of a pull: take the image that is here, if the behaviour allows */
     guint stop_timeout_s;
-    json_t *spec;    /* ContainerCreate */
-    json_t *volumes; /* VolumeCreate bodies, made before */
+    json_t *spec;           /* ContainerCreate */
+    json_t *volumes;        /* VolumeCreate bodies, made before */
     const char *cgroup_dir; /* borrowed */
     char *task_id;          /* its group's name */
     AgentCgroupLimits limits;

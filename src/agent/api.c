@@ -27,7 +27,7 @@ struct AgentApi {
     const char *config_file;
     HttpClient *client; /* used by the one thread of the pool */
     Pool *pool;
-    Pool *others; /* calls in the name of tasks */
+    Pool *others;         /* calls in the name of tasks */
     pthread_mutex_t lock; /* of what follows */
     AgentSigner signer;
     struct timespec read_at; /* the file's time when signer was read */

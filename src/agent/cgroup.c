@@ -28,8 +28,8 @@ static gboolean write_value(const char *dir, const char *file, const char *value
 
     if (fd >= 0)
         close(fd);
-    return written || fail(error, DOCKER, "cannot write %s to \"%s\": %s", value, path,
-                           g_strerror(cause));
+    return written ||
+           fail(error, DOCKER, "cannot write %s to \"%s\": %s", value, path, g_strerror(cause));
 }
 
 static gboolean write_number(const char *dir, const char *file, gint64 value, GError **error)
@@ -117,10 +117,10 @@ gboolean agent_cgroup_make(Docker *docker, const char *root, const char *task_id
 
 gboolean agent_cgroup_remove(const char *root, const char *task_id)
 {
-    static const char *const every[] = { "",       "blkio",   "cpu",   "cpuacct", "cpuset",
-                                         "devices", "freezer", "memory", "net_cls", "net_prio",
-                                         "perf_event", "pids", "hugetlb", "rdma", "systemd",
-                                         "unified", "misc" };
+    static const char *const every[] = { "",           "blkio",   "cpu",     "cpuacct", "cpuset",
+                                         "devices",    "freezer", "memory",  "net_cls", "net_prio",
+                                         "perf_event", "pids",    "hugetlb", "rdma",    "systemd",
+                                         "unified",    "misc" };
     gboolean gone = TRUE;
 
     for (gsize i = 0; i < G_N_ELEMENTS(every); i++) {

@@ -1,8 +1,8 @@
 /*
  * agent/cgroup.h - the control group of a task: all its containers together stay in its sizes
  *
- * Groups are /ecs/<task id> in each hierarchy, of either version of the kernel's interface. They are
- * made where Docker itself keeps groups by the file system; with another driver (systemd's), or
+ * Groups are /ecs/<task id> in each hierarchy, of either version of the kernel's interface. They
+ * are made where Docker itself keeps groups by the file system; with another driver (systemd's), or
  * without the file system, there are none, and each container alone is bounded. Blocks: for
  * workers.
  * Errors: DOCKER (a limit cannot be set).

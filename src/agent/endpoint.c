@@ -4,9 +4,9 @@
 
 #include <string.h>
 
-#define READINGS_MAX  10
-#define SHORT_ID_MAX  12
-#define PROTECTION    "task-protection"
+#define READINGS_MAX 10
+#define SHORT_ID_MAX 12
+#define PROTECTION   "task-protection"
 
 static const char *cluster_of(const AgentEndpoint *endpoint)
 {
@@ -27,9 +27,9 @@ static void refuse_credentials(AgentEndpoint *endpoint, const ServeRequest *rq, 
                                const char *code, const char *message)
 {
     log_info("audit", "credentials for %s refused: %s", rq->peer, code);
-    serve_answer(endpoint->tasks, rq->id, status,
-                 json_pack("{s:s, s:s, s:i}", "code", code, "message", message, "HTTPErrorCode",
-                           status));
+    serve_answer(
+        endpoint->tasks, rq->id, status,
+        json_pack("{s:s, s:s, s:i}", "code", code, "message", message, "HTTPErrorCode", status));
 }
 
 static void answer_credentials(AgentEndpoint *endpoint, const ServeRequest *rq, const char *id)
@@ -248,7 +248,6 @@ void agent_endpoint_start(AgentEngine *engine)
     endpoint->readings = pool_new(engine->loop, READINGS_MAX);
     endpoint->tasks = serve_new(engine->loop, "127.0.0.1", engine->config->endpoint_port, TRUE,
                                 on_task_request, endpoint);
-    endpoint->introspection =
-        serve_new(engine->loop, "0.0.0.0", engine->config->introspection_port, FALSE,
-                  on_introspection, endpoint);
+    endpoint->introspection = serve_new(engine->loop, "0.0.0.0", engine->config->introspection_port,
+                                        FALSE, on_introspection, endpoint);
 }

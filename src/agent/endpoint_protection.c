@@ -118,9 +118,9 @@ void agent_endpoint_protection(AgentEndpoint *endpoint, const ServeRequest *rq,
                      "the container is not known to the agent");
         return;
     }
-    json_auto_t *call = json_pack("{s:s, s:[s]}", "cluster",
-                                  engine->state->cluster ? engine->state->cluster : "default",
-                                  "tasks", task->arn);
+    json_auto_t *call =
+        json_pack("{s:s, s:[s]}", "cluster",
+                  engine->state->cluster ? engine->state->cluster : "default", "tasks", task->arn);
     if (put)
         wrong = read_wish(rq, call);
     if (wrong) {

@@ -1,4 +1,5 @@
-/* Counters of containers: each is read by a thread of its own, as a reading takes Docker a second. */
+/* Counters of containers: each is read by a thread of its own, as a reading takes Docker a second.
+ */
 #include "agent/endpoint.h"
 
 #include <string.h>
@@ -7,7 +8,7 @@
 typedef struct {
     AgentEndpoint *endpoint;
     guint64 id;
-    json_t *all;  /* Docker id -> reading, for a task; NULL: the answer is the one reading */
+    json_t *all; /* Docker id -> reading, for a task; NULL: the answer is the one reading */
     guint missing;
 } Asked;
 

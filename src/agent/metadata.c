@@ -127,9 +127,9 @@ static void set_list(json_t *tree, const char *key, json_t *list)
 
 static void set_health(json_t *tree, const AgentContainer *c)
 {
-    static const char *const names[] = { [HEALTH_UNKNOWN] = "UNKNOWN",
-                                         [HEALTH_HEALTHY] = "HEALTHY",
-                                         [HEALTH_UNHEALTHY] = "UNHEALTHY" };
+    static const char *const names[] = {
+        [HEALTH_UNKNOWN] = "UNKNOWN", [HEALTH_HEALTHY] = "HEALTHY", [HEALTH_UNHEALTHY] = "UNHEALTHY"
+    };
     json_t *health;
 
     if (!c->checks_health)
@@ -204,16 +204,16 @@ json_t *agent_metadata_task(const AgentTask *task, const char *cluster, Metadata
 {
     AgentAt least = version == METADATA_V4 ? AT_PULLED : AT_CREATED;
     json_t *containers = json_array();
-    json_t *tree = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "Cluster", cluster, "TaskARN",
-                             task->arn, "Family", task->family, "Revision", task->version,
-                             "DesiredStatus", wanted(task), "KnownStatus", task_state(task),
-                             "Containers", containers);
+    json_t *tree =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "Cluster", cluster, "TaskARN", task->arn,
+                  "Family", task->family, "Revision", task->version, "DesiredStatus", wanted(task),
+                  "KnownStatus", task_state(task), "Containers", containers);
 
     for (guint i = 0; i < task->containers->len; i++)
         if (agent_task_container(task, i)->at >= least)
-            json_array_append_new(containers,
-                                  agent_metadata_container(task, agent_task_container(task, i),
-                                                           cluster, version));
+            json_array_append_new(
+                containers,
+                agent_metadata_container(task, agent_task_container(task, i), cluster, version));
     set_limits(tree, task);
     set_time(tree, "PullStartedAt", task->pull_started_us);
     set_time(tree, "PullStoppedAt", task->pull_stopped_us);
@@ -227,17 +227,16 @@ json_t *agent_metadata_task(const AgentTask *task, const char *cluster, Metadata
 
 json_t *agent_metadata_listed(const AgentTask *task)
 {
-    static const char *const states[] = { [TASK_PENDING] = "PENDING",
-                                          [TASK_RUNNING] = "RUNNING",
-                                          [TASK_STOPPED] = "STOPPED" };
+    static const char *const states[] = {
+        [TASK_PENDING] = "PENDING", [TASK_RUNNING] = "RUNNING", [TASK_STOPPED] = "STOPPED"
+    };
     json_t *containers = json_array();
 
     for (guint i = 0; i < task->containers->len; i++) {
         const AgentContainer *c = agent_task_container(task, i);
         json_auto_t *about = about_of(c);
-        json_t *entry =
-            json_pack("{s:s, s:s, s:s}", "DockerId", c->docker_id ? c->docker_id : "", "DockerName",
-                      c->docker_name, "Name", c->name);
+        json_t *entry = json_pack("{s:s, s:s, s:s}", "DockerId", c->docker_id ? c->docker_id : "",
+                                  "DockerName", c->docker_name, "Name", c->name);
         set_list(entry, "Ports", ports(c, METADATA_V3));
         set_list(entry, "Networks", networks(about));
         set_list(entry, "Volumes", volumes(about));
@@ -254,7 +253,8 @@ gboolean agent_metadata_has_address(const AgentContainer *c, const char *address
     const char *name;
     json_t *network;
 
-    json_object_foreach(json_object_get(about, "Networks"), name, network) if (
-        strcmp(text_of(network, "IPAddress"), address) == 0) return TRUE;
+    json_object_foreach(json_object_get(about, "Networks"), name,
+                        network) if (strcmp(text_of(network, "IPAddress"), address) ==
+                                     0) return TRUE;
     return FALSE;
 }

@@ -193,9 +193,9 @@ void agent_payload_strip(json_t *task)
         const char *member = agent_credentials_member((AgentCredentialsKind)kind);
         const json_t *credentials = json_object_get(task, member);
         if (credentials)
-            json_object_set_new(task, member,
-                                json_pack("{s:s}", "credentialsId",
-                                          text_of(credentials, "credentialsId")));
+            json_object_set_new(
+                task, member,
+                json_pack("{s:s}", "credentialsId", text_of(credentials, "credentialsId")));
     }
 }
 

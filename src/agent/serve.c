@@ -189,8 +189,7 @@ static void dispatch(Connection *c, const char *line, const char *body, gsize le
 
     c->handled = TRUE;
     loop_watch(c->serve->loop, c->fd, 0, NULL, NULL);
-    if (g_strv_length(words) != 3 || words[1][0] != '/' ||
-        !g_str_has_prefix(words[2], "HTTP/1.")) {
+    if (g_strv_length(words) != 3 || words[1][0] != '/' || !g_str_has_prefix(words[2], "HTTP/1.")) {
         serve_answer(c->serve, c->id, 400, json_string("this is no HTTP request"));
         return;
     }

@@ -23,7 +23,7 @@ typedef struct {
     const char *query; /* as sent, "" for none */
     const char *body;
     gsize body_length;
-    const char *peer;    /* IPv4 address */
+    const char *peer;   /* IPv4 address */
     gboolean from_here; /* it is an address of this machine */
 } ServeRequest;
 

@@ -101,9 +101,9 @@ static json_t *container_save(const AgentContainer *c)
 {
     return json_pack("{s:s, s:s, s:o, s:i, s:i, s:o, s:o, s:o, s:b, s:o, s:i, s:I, s:I, s:I, s:O}",
                      "name", c->name, "endpoint_id", c->endpoint_id, "about",
-                     text_or_null(c->about), "at", (int)c->at, "reported", (int)c->reported, "docker_id",
-                     text_or_null(c->docker_id), "digest", text_or_null(c->digest), "reason",
-                     text_or_null(c->reason), "was_started", c->was_started, "exit_code",
+                     text_or_null(c->about), "at", (int)c->at, "reported", (int)c->reported,
+                     "docker_id", text_or_null(c->docker_id), "digest", text_or_null(c->digest),
+                     "reason", text_or_null(c->reason), "was_started", c->was_started, "exit_code",
                      c->has_exit ? json_integer(c->exit_code) : json_null(), "health",
                      (int)c->health, "health_since_us", (json_int_t)c->health_since_us,
                      "started_us", (json_int_t)c->started_us, "finished_us",

@@ -58,7 +58,7 @@ typedef struct {
     char *image;
     char *docker_name;
     char *endpoint_id; /* a random UUID: under which the container asks the agent about itself */
-    json_t *spec; /* its tree in the task's payload; borrowed */
+    json_t *spec;      /* its tree in the task's payload; borrowed */
     gboolean essential;
     gboolean checks_health;
     guint start_timeout_s; /* 0: dependants wait for ever */

@@ -120,10 +120,10 @@ static json_t *networks_of(const json_t *tree)
     const char *name;
     json_t *network;
 
-    json_object_foreach(all, name, network) json_object_set_new(
-        out, name,
-        json_pack("{s:s, s:s}", "IPAddress", text_of(network, "IPAddress"), "GlobalIPv6Address",
-                  text_of(network, "GlobalIPv6Address")));
+    json_object_foreach(all, name, network)
+        json_object_set_new(out, name,
+                            json_pack("{s:s, s:s}", "IPAddress", text_of(network, "IPAddress"),
+                                      "GlobalIPv6Address", text_of(network, "GlobalIPv6Address")));
     return out;
 }
 
@@ -141,9 +141,9 @@ static json_t *mounts_of(const json_t *tree)
 
 static char *about_of(const json_t *tree)
 {
-    json_auto_t *about = json_pack("{s:s, s:s, s:o, s:o}", "Created", text_of(tree, "Created"),
-                                   "Image", text_of(tree, "Image"), "Networks", networks_of(tree),
-                                   "Mounts", mounts_of(tree));
+    json_auto_t *about =
+        json_pack("{s:s, s:s, s:o, s:o}", "Created", text_of(tree, "Created"), "Image",
+                  text_of(tree, "Image"), "Networks", networks_of(tree), "Mounts", mounts_of(tree));
 
     return json_dumps(about, JSON_COMPACT);
 }

@@ -134,14 +134,25 @@ static gboolean goes_first(const Tally *t, const PlanTask *a, const PlanTask *b)
     return order ? order < 0 : a->created_us > b->created_us;
 }
 
+/* Whether the task must be left alone for now; then the plan looks again when that ends. */
+static gboolean is_protected(const PlanFacts *f, const PlanTask *task, Plan *plan)
+{
+    if (f->deleting || task->protected_us <= f->now_us)
+        return FALSE;
+    if (!plan->look_us || task->protected_us < plan->look_us)
+        plan->look_us = task->protected_us;
+    return TRUE;
+}
+
 /* The task to stop next among the kept or the old ones; -1 when none is left. */
-static gint next_victim(const PlanFacts *f, const Tally *t, gboolean kept)
+static gint next_victim(const PlanFacts *f, const Tally *t, Plan *plan, gboolean kept)
 {
     gint best = -1;
 
     for (guint n = 0; n < f->task_count; n++) {
         const PlanTask *task = &f->tasks[n];
-        if (t->gone[n] || !is_active(task) || is_kept(f, task) != kept)
+        if (t->gone[n] || !is_active(task) || is_kept(f, task) != kept ||
+            is_protected(f, task, plan))
             continue;
         if (best < 0 || goes_first(t, task, &f->tasks[best]))
             best = (gint)n;
@@ -153,7 +164,7 @@ static gint next_victim(const PlanFacts *f, const Tally *t, gboolean kept)
 static void stop_some(const PlanFacts *f, Tally *t, Plan *plan, gboolean kept, gint64 count)
 {
     for (; count > 0 && plan->stops->len < PLAN_BATCH_MAX; count--) {
-        gint n = next_victim(f, t, kept);
+        gint n = next_victim(f, t, plan, kept);
         if (n < 0 || (f->tasks[n].healthy && t->healthy - 1 < t->lower))
             return;
         stop_task(f, t, plan, (guint)n);
@@ -211,7 +222,7 @@ static void plan_outcome(const PlanFacts *f, const Tally *t, Plan *plan)
     gboolean quiet = plan->start == 0 && plan->stops->len == 0 && plan->start_on->len == 0;
 
     plan->steady = quiet && t->keep == t->target && t->live == t->keep && t->healthy == t->keep;
-    plan->stuck = quiet && !f->daemon && !plan->steady && t->moving == 0 &&
+    plan->stuck = quiet && !f->daemon && !plan->look_us && !plan->steady && t->moving == 0 &&
                   plan->rollout != ROLLOUT_FAILED && plan->next_start_us <= f->now_us;
     if (!plan->steady)
         return;

@@ -3,7 +3,8 @@
  *
  * lower = ceil(desired x minimumHealthyPercent), upper = floor(desired x maximumPercent). New tasks
  * of the PRIMARY deployment start while all live tasks are fewer than upper; tasks that are not
- * wanted stop while the healthy ones stay at lower. Times are UTC microseconds.
+ * wanted stop while the healthy ones stay at lower, and while they are not protected: a service
+ * that is deleted, a sick task and daemons know no protection. Times are UTC microseconds.
  * Source: ECS Developer Guide, "Amazon ECS services", "Deployment circuit breaker".
  */
 #pragma once
@@ -22,6 +23,7 @@ typedef struct {
     gboolean lost;     /* its container instance was given up: counts for nothing */
     gboolean draining; /* its container instance is DRAINING */
     gint64 created_us;
+    gint64 protected_us; /* until then scaling in and deployments leave it alone; 0: they do not */
 } PlanTask;
 
 /* A container instance, for daemons: all of the cluster that are not lost. */
@@ -63,6 +65,7 @@ typedef struct {
     gint64 failed_tasks;
     gint64 failed_starts;
     gint64 next_start_us;
+    gint64 look_us;        /* a task's protection keeps it from stopping until then; 0: none does */
     gboolean told_failing; /* the service has become unable to start tasks: say so */
     gboolean steady;       /* everything is as wanted */
     gboolean stuck;        /* percentages allow neither a start nor a stop */

@@ -360,9 +360,12 @@ static StepResult result_of(const Pass *p, const Plan *plan, gint64 *ret_again_m
 {
     if (plan->more)
         return STEP_AGAIN;
-    if (plan->next_start_us <= p->now_us)
+    gint64 due_us = plan->next_start_us > p->now_us ? plan->next_start_us : G_MAXINT64;
+    if (plan->look_us)
+        due_us = MIN(due_us, plan->look_us);
+    if (due_us == G_MAXINT64)
         return STEP_SETTLED;
-    *ret_again_ms = (plan->next_start_us - p->now_us) / 1000 + 1;
+    *ret_again_ms = MAX(due_us - p->now_us, 0) / 1000 + 1;
     return STEP_LATER;
 }
 

@@ -3,7 +3,8 @@
 #include <string.h>
 
 /* SQL: times of rows as microseconds. */
-#define CREATED_US DB_US("t.created_at")
+#define CREATED_US   DB_US("t.created_at")
+#define PROTECTED_US DB_US("t.protected_until")
 
 /* SQL: an essential container of the definition has a health check. */
 #define CHECKS_HEALTH                                                                              \
@@ -37,6 +38,7 @@ static void read_task(ServiceTasks *tasks, int row, const char *primary)
         .lost = db_truth(res, row, 9),
         .draining = db_truth(res, row, 10),
         .created_us = db_int64(res, row, 11),
+        .protected_us = db_int64(res, row, 13),
     };
 
     g_array_append_val(tasks->keys, key);
@@ -53,7 +55,8 @@ ServiceTasks *service_tasks_load(DbTx *tx, gint64 service_id, const char *primar
         " ci.zone_name, t.last_status, t.health_status = 'HEALTHY' OR NOT " CHECKS_HEALTH ","
         " t.health_status = 'UNHEALTHY', t.desired_status = 'STOPPED',"
         " coalesce(ci.lost_at IS NOT NULL OR ci.status = 'INACTIVE', false),"
-        " coalesce(ci.status = 'DRAINING', false), " CREATED_US ", t.ever_running"
+        " coalesce(ci.status = 'DRAINING', false), " CREATED_US ", t.ever_running,"
+        " CASE WHEN t.protected_until > now() THEN " PROTECTED_US " ELSE 0 END"
         " FROM tasks t JOIN task_definitions d USING (task_definition_id)"
         " LEFT JOIN container_instances ci ON ci.ci_id = t.ci_id"
         " WHERE t.service_id = $1 AND t.last_status <> 'STOPPED' ORDER BY t.task_key",

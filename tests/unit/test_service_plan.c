@@ -231,6 +231,40 @@ static void test_a_sick_task_is_stopped_at_any_percentage(void)
     g_assert_cmpuint(plan->start, ==, 1);
 }
 
+static void test_protected_tasks_are_left_alone(void)
+{
+    static const struct {
+        const char *deployment;
+        gint64 desired;
+        gint64 until_us;
+        guint stops;
+        gint64 look_us;
+    } cases[] = {
+        { "new", 1, 0, 2, 0 }, { "new", 1, 1, 2, 0 },     { "new", 1, 500, 2, 500 },
+        { "new", 0, 500, 2, 500 }, { "old", 2, 500, 1, 500 }, { "old", 2, 0, 2, 0 },
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        World w = { .fewest_healthy = TASKS_MAX };
+        for (guint n = 0; n < 2; n++)
+            add(&w, cases[i].deployment, TRUE);
+        add(&w, "new", TRUE);
+        if (strcmp(cases[i].deployment, "old") == 0)
+            add(&w, "new", TRUE);
+        w.tasks[0].protected_us = cases[i].until_us;
+        PlanFacts facts = facts_of(&w, cases[i].desired, 0, 200);
+        g_autoptr(Plan) plan = service_plan(&facts);
+        g_test_message("case %u", i);
+        g_assert_cmpuint(plan->stops->len, ==, cases[i].stops);
+        for (guint s = 0; s < plan->stops->len && cases[i].look_us; s++)
+            g_assert_cmpuint(g_array_index(plan->stops, guint, s), !=, 0);
+        g_assert_cmpint(plan->look_us, ==, cases[i].look_us);
+        facts.deleting = TRUE;
+        g_autoptr(Plan) last = service_plan(&facts);
+        g_assert_cmpuint(last->stops->len, ==, w.count);
+    }
+}
+
 static void test_daemons_run_once_on_each_instance(void)
 {
     PlanTask tasks[] = {
@@ -280,6 +314,8 @@ int main(int argc, char **argv)
                     test_the_breaker_opens_and_keeps_old_tasks);
     g_test_add_func("/service/a sick task is stopped at any percentage",
                     test_a_sick_task_is_stopped_at_any_percentage);
+    g_test_add_func("/service/protected tasks are left alone",
+                    test_protected_tasks_are_left_alone);
     g_test_add_func("/service/daemons run once on each instance",
                     test_daemons_run_once_on_each_instance);
     return g_test_run();
