@@ -91,6 +91,8 @@ char **hyper_volumes(Hyper *hyper, gboolean console, GError **error);
 
 /* -- addresses: DHCP host entries of network NAME-net; the gateway's own is one of them */
 #define HYPER_GATEWAY_MAC "02:00:00:00:00:01"
+/* The bridge has this one too: guests ask for their metadata there. */
+#define HYPER_METADATA_ADDRESS "169.254.169.254"
 gboolean hyper_address_add(Hyper *hyper, const char *mac, const char *ip, GError **error);
 /* Absent is fine. */
 gboolean hyper_address_remove(Hyper *hyper, const char *mac, GError **error);
@@ -106,6 +108,7 @@ typedef struct {
     Accelerator accelerator;
     const char *architecture;
     const char *mac;
+    const char *ip; /* the guest may send from no other; NULL: from any */
     const char *disk; /* volumes */
     const char *seed;
     const char *kernel; /* NULL: boots from its disk */

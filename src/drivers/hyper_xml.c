@@ -177,6 +177,12 @@ static void write_network(Xml *xml, const HyperSettings *settings, const HyperDo
     empty_element(xml, "mac", "address", domain->mac, NULL);
     empty_element(xml, "source", "network", network, NULL);
     empty_element(xml, "model", "type", "virtio", NULL);
+    if (domain->ip) {
+        /* a guest sends from no address but its own: who asks for metadata is told by that */
+        open_element(xml, "filterref", "filter", "clean-traffic", NULL);
+        empty_element(xml, "parameter", "name", "IP", "value", domain->ip, NULL);
+        close_element(xml);
+    }
     close_element(xml);
 }
 
@@ -348,6 +354,8 @@ char *hyper_network_xml(const HyperSettings *settings, const char *name, const c
     empty_element(&xml, "host", "mac", HYPER_GATEWAY_MAC, "ip", gateway, NULL);
     close_element(&xml);
     close_element(&xml);
+    empty_element(&xml, "ip", "family", "ipv4", "address", HYPER_METADATA_ADDRESS, "prefix", "32",
+                  NULL);
     close_element(&xml);
     return xml_end(&xml);
 }

@@ -67,18 +67,6 @@ json_t *metadata_options_json(const json_t *details)
     return options;
 }
 
-static json_t *profile_json(const Instance *i)
-{
-    g_autofree char *arn =
-        g_strdup_printf("arn:aws:iam::%s:instance-profile/%s", i->account_id, i->instance_profile);
-    g_autofree char *id =
-        id_ec2_derived("AIPA", (const char *const[]){ i->account_id, i->instance_profile, NULL });
-    g_autofree char *upper = g_ascii_strup(id + strlen("AIPA-"), -1);
-    g_autofree char *full = g_strconcat("AIPA", upper, NULL);
-
-    return json_pack("{s:s, s:s}", "Arn", arn, "Id", full);
-}
-
 static json_t *interface_json(const Request *rq, const Instance *i, const DefaultNetwork *net)
 {
     g_autofree char *dns = default_network_dns_name(i->private_ip, rq->region);
@@ -123,6 +111,8 @@ static void add_details(const Instance *i, json_t *item)
                                      monitored ? "enabled" : "disabled", "EbsOptimized",
                                      (int)json_is_true(json_object_get(details, "EbsOptimized")),
                                      "MetadataOptions", metadata_options_json(details)));
+    if (json_object_get(details, "IamInstanceProfile"))
+        json_object_set(item, "IamInstanceProfile", json_object_get(details, "IamInstanceProfile"));
 }
 
 static void add_optional(const Instance *i, json_t *item)
@@ -135,8 +125,6 @@ static void add_optional(const Instance *i, json_t *item)
         json_object_set_new(item, "KeyName", json_string(i->key_name));
     if (i->client_token)
         json_object_set_new(item, "ClientToken", json_string(i->client_token));
-    if (i->instance_profile)
-        json_object_set_new(item, "IamInstanceProfile", profile_json(i));
 }
 
 json_t *instance_json(const Request *rq, const Instance *i, const DefaultNetwork *net,

@@ -154,7 +154,7 @@ static gboolean insert_rest(Request *rq, const LaunchPlan *plan, const Rows *row
         !ec2_tag_specifications_set(rq, "network-interface", rows->enis, rows->count, error) ||
         !history_add_all(rq->tx, "instance", rows->ids, what, error))
         return FALSE;
-    return !plan->profile ||
+    return !plan->cluster ||
            bootstraps_want(rq->tx, rq->account_id, rows->ids, plan->cluster, error);
 }
 

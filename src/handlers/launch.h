@@ -20,7 +20,7 @@ typedef struct {
     char *zone_name;   /* NULL: any */
     GBytes *user_data; /* NULL: none */
     char *profile;     /* NULL: none */
-    char *cluster;     /* that its agent registers in, when there is a profile */
+    char *cluster;     /* that its agent registers in; NULL: no agent is asked for */
     gint root_gib;
     json_t *details; /* given back by Describe */
 } LaunchPlan;

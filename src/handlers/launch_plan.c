@@ -6,12 +6,13 @@
 #include "shape/text.h"
 #include "store/hosts.h"
 #include "store/images.h"
+#include "store/roles.h"
 
 #include <string.h>
 
 #define DEFAULT_TYPE    "m1.small"
 #define DEFAULT_CLUSTER "default"
-#define ONLY_PROFILE    "ecsInstanceRole"
+#define AGENT_PROFILE   "ecsInstanceRole"
 #define ROOT_GIB_MAX    65536
 #define LAUNCH_MAX      1000
 
@@ -215,26 +216,59 @@ static gboolean read_user_data(Request *rq, LaunchPlan *plan, GError **error)
     return plan->user_data != NULL;
 }
 
+static char *profile_arn(const Request *rq, const InstanceProfile *profile)
+{
+    return g_strdup_printf("arn:aws:iam::%s:instance-profile%s%s", rq->account_id, profile->path,
+                           profile->name);
+}
+
+/* The profile that the request names, as identity has it. */
+static InstanceProfile *profile_asked(Request *rq, const char *name, const char *arn,
+                                      GError **error)
+{
+    const char *slash = arn ? strrchr(arn, '/') : NULL;
+    const char *asked = name ? name : slash ? slash + 1 : arn;
+    GError *cause = NULL;
+    g_autoptr(DbTx) tx = db_begin(rq->context->identity, DB_MODE_READ, error);
+    g_autoptr(InstanceProfile) profile =
+        tx ? instance_profiles_find(tx, rq->account_id, asked, &cause) : NULL;
+
+    if (cause)
+        g_propagate_error(error, cause);
+    if (!tx || cause)
+        return NULL;
+    if (profile && !arn)
+        return g_steal_pointer(&profile);
+    g_autofree char *full = profile ? profile_arn(rq, profile) : NULL;
+    if (profile && strcmp(full, arn) == 0)
+        return g_steal_pointer(&profile);
+    return fail_null(error, INSTANCE_PROFILE_NOT_FOUND,
+                     "Value (%s) for parameter iamInstanceProfile.%s is invalid."
+                     " Invalid IAM Instance Profile %s",
+                     arn ? arn : name, arn ? "arn" : "name", arn ? "ARN" : "name");
+}
+
+/* The agents' own profile asks for an agent too. */
 static gboolean read_profile(Request *rq, LaunchPlan *plan, GError **error)
 {
     const json_t *given = request_member(rq, "IamInstanceProfile");
     const char *name = json_text_at(given, "Name"), *arn = json_text_at(given, "Arn");
-    g_autofree char *only =
-        g_strdup_printf("arn:aws:iam::%s:instance-profile/%s", rq->account_id, ONLY_PROFILE);
 
     if (!name && !arn)
         return TRUE;
-    if (name && strcmp(name, ONLY_PROFILE) != 0)
-        return fail(error, INSTANCE_PROFILE_NOT_FOUND,
-                    "Value (%s) for parameter iamInstanceProfile.name is invalid."
-                    " Invalid IAM Instance Profile name",
-                    name);
-    if (arn && strcmp(arn, only) != 0)
-        return fail(error, INSTANCE_PROFILE_NOT_FOUND,
-                    "Value (%s) for parameter iamInstanceProfile.arn is invalid."
-                    " Invalid IAM Instance Profile ARN",
-                    arn);
-    plan->profile = g_strdup(ONLY_PROFILE);
+    if (name && arn)
+        return fail(error, INVALID_COMBINATION,
+                    "The parameter 'iamInstanceProfile.name' may not be used in combination with"
+                    " 'iamInstanceProfile.arn'");
+    g_autoptr(InstanceProfile) profile = profile_asked(rq, name, arn, error);
+    if (!profile)
+        return FALSE;
+    g_autofree char *full = profile_arn(rq, profile);
+    plan->profile = g_strdup(profile->name);
+    json_object_set_new(plan->details, "IamInstanceProfile",
+                        json_pack("{s:s, s:s}", "Arn", full, "Id", profile->id));
+    if (strcmp(profile->name, AGENT_PROFILE) != 0)
+        return TRUE;
     if (plan->user_data)
         plan->cluster = user_data_cluster(g_bytes_get_data(plan->user_data, NULL),
                                           g_bytes_get_size(plan->user_data));

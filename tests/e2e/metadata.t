@@ -1,0 +1,106 @@
+#!/bin/bash
+# metadata.t - real guests read the metadata service at its own address: tokens, identity, the role's
+# credentials, which the API takes; a guest that lies about its address is heard by nobody
+set -u
+# shellcheck source=tests/lib/scratch.sh
+. "$(dirname "$0")/../lib/scratch.sh"
+ec2() { /usr/bin/aws --endpoint-url "$AWS_ENDPOINT_URL" --output text ec2 "$@"; }
+
+work=$(mktemp -d)
+scratch_new
+trap 'scratch_gone; rm -rf "$scratch_root" "$work"' EXIT
+trap 'exit 130' INT TERM HUP
+export BERTH_IMAGE_CACHE=${BERTH_IMAGE_CACHE:-/var/cache/berth/images}
+berth up >"$work/out" 2>&1 || { remark <"$work/out"; bail "berth up failed"; }
+berth image build ecs-optimized >"$work/out" 2>&1 || { remark <"$work/out"; bail "no image"; }
+eval "$(berth env)"
+
+image=$(ec2 describe-images --owners self --query 'Images[0].ImageId')
+ec2 create-key-pair --key-name meta --key-type ed25519 --query KeyMaterial >"$work/key"
+chmod 600 "$work/key"
+printf '#!/bin/sh\ntrue\n' >"$work/user-data"
+launch() {
+    ec2 run-instances --image-id "$image" --instance-type t2.nano --key-name meta \
+        --query 'Instances[0].[InstanceId,PrivateIpAddress]' "$@"
+}
+read -r one one_ip < <(launch --user-data "file://$work/user-data" --iam-instance-profile Name=ecsInstanceRole)
+read -r two two_ip < <(launch)
+for id in $one $two; do
+    check "$id answers" within 180 ec2 wait instance-status-ok --instance-ids "$id"
+done
+
+# A client in the guest needs bash alone. ask METHOD PATH [HEADER...] prints status line and body.
+cat >"$work/ask" <<'END'
+exec 3<>"/dev/tcp/${HOST:-169.254.169.254}/80" || exit 9
+printf '%s %s HTTP/1.1\r\nHost: 169.254.169.254\r\nConnection: close\r\n' "$1" "$2" >&3
+shift 2
+printf '%s\r\n' "$@" >&3
+printf '\r\n' >&3
+timeout "${SECONDS_MAX:-5}" cat <&3
+END
+in_guest() { berth ssh --identity "$work/key" "$@"; }
+ask() {
+    local guest=$1
+    shift
+    in_guest "$guest" -- "bash -s -- $(printf '%q ' "$@")" <"$work/ask" 2>/dev/null | tr -d '\r'
+}
+body() { sed '1,/^$/d'; }
+token_of() { ask "$1" PUT /latest/api/token 'X-aws-ec2-metadata-token-ttl-seconds: 300' | body; }
+token=$(token_of "$one")
+other=$(token_of "$two")
+check "a guest gets a token" test "${#token}" = 56
+get() { ask "$one" GET "/latest/$1" "X-aws-ec2-metadata-token: $token" | body; }
+check "it reads which instance it is" test "$(get meta-data/instance-id)" = "$one"
+check "the other one reads the other" test "$(ask "$two" GET /latest/meta-data/instance-id "X-aws-ec2-metadata-token: $other" | body)" = "$two"
+check "its address is its own" test "$(get meta-data/local-ipv4)" = "$one_ip"
+check "the identity document names it" test "$(get dynamic/instance-identity/document | jq -r .instanceId)" = "$one"
+check "user data is what was given" test "$(get user-data)" = "$(cat "$work/user-data")"
+check "without a token it reads nothing" grep -q ' 401 ' <(ask "$one" GET /latest/meta-data/instance-id | head -n 1)
+check "nor with the other's" grep -q ' 401 ' <(ask "$one" GET /latest/meta-data/instance-id "X-aws-ec2-metadata-token: $other" | head -n 1)
+
+# ---- the role's credentials, used from outside by the stock CLI
+get meta-data/iam/security-credentials/ecsInstanceRole >"$work/credentials"
+field() { jq -r ".$1" "$work/credentials"; }
+who=$(AWS_ACCESS_KEY_ID=$(field AccessKeyId) AWS_SECRET_ACCESS_KEY=$(field SecretAccessKey) AWS_SESSION_TOKEN=$(field Token) \
+    /usr/bin/aws --endpoint-url "$AWS_ENDPOINT_URL" --output text sts get-caller-identity --query Arn)
+check "the role's credentials are the instance's: $who" grep -q ":assumed-role/ecsInstanceRole/$one\$" <<<"$who"
+check "an instance without a profile has none" grep -q ' 404 ' <(ask "$two" GET /latest/meta-data/iam/security-credentials/ "X-aws-ec2-metadata-token: $other" | head -n 1)
+
+# ---- another's address
+in_guest "$two" -- "sudo ip address add $one_ip/32 dev \$(ip -o -4 route show default | awk '{print \$5}')" </dev/null
+lie=$(in_guest "$two" -- "sudo ip route replace 169.254.169.254/32 via ${scratch_cidr%.0/16}.1 src $one_ip" </dev/null && ask "$two" GET /latest/meta-data/instance-id)
+check "a guest that sends from another's address hears nothing" test -z "$lie"
+in_guest "$two" -- "sudo ip route del 169.254.169.254/32" </dev/null
+check "with its own it is served again" test "$(ask "$two" GET /latest/meta-data/instance-id "X-aws-ec2-metadata-token: $other" | body)" = "$two"
+check "and the other is where it was" test "$(get meta-data/instance-id)" = "$one"
+
+# ---- a container behind the guest's bridge: one hop too many for a token
+if in_guest "$one" -- 'sudo docker network create probe >/dev/null' </dev/null; then
+    # a network namespace behind the bridge stands for a container
+    in_guest "$one" -- 'sudo bash -s' >"$work/out" 2>&1 <<'END'
+bridge=$(ip -o link show type bridge | awk -F': ' '/br-/ {print $2; exit}')
+address=$(ip -o -4 address show "$bridge" | awk '{split($4, a, "/"); print a[1]}')
+ip netns add probe
+ip link add probe0 type veth peer name eth0 netns probe
+ip link set probe0 master "$bridge" up
+ip -n probe address add "${address%.*}.77/16" dev eth0
+ip -n probe link set eth0 up
+ip -n probe route add default via "$address"
+iptables -I FORWARD -j ACCEPT
+END
+    remark <"$work/out"
+    container() { in_guest "$one" -- "sudo SECONDS_MAX=4 ip netns exec probe bash -s -- $(printf '%q ' "$@")" <"$work/ask" 2>/dev/null | tr -d '\r'; }
+    check "a container's question arrives" grep -q ' 401 ' <(container GET /latest/meta-data/instance-id | head -n 1)
+    check "but no token comes back to it" test -z "$(container PUT /latest/api/token 'X-aws-ec2-metadata-token-ttl-seconds: 300')"
+    ec2 modify-instance-metadata-options --instance-id "$one" --http-put-response-hop-limit 2 >/dev/null
+    sleep 1.2
+    check "with a hop limit of two it does" grep -q ' 200 ' <(container PUT /latest/api/token 'X-aws-ec2-metadata-token-ttl-seconds: 300' | head -n 1)
+fi
+ec2 terminate-instances --instance-ids "$one" "$two" >/dev/null
+check "both end" ec2 wait instance-terminated --instance-ids "$one" "$two"
+dead() {
+    ! AWS_ACCESS_KEY_ID=$(field AccessKeyId) AWS_SECRET_ACCESS_KEY=$(field SecretAccessKey) AWS_SESSION_TOKEN=$(field Token) \
+        /usr/bin/aws --endpoint-url "$AWS_ENDPOINT_URL" sts get-caller-identity >/dev/null 2>&1
+}
+check "and with them the credentials" within 60 dead
+done_testing
