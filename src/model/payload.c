@@ -194,6 +194,10 @@ static void add_running(json_t *out, const PayloadTask *task)
     for (gsize i = 0; i < G_N_ELEMENTS(members); i++)
         copy_member(out, task->definition, members[i]);
     add_task_sizes(out, task);
+    if (task->role_credentials)
+        json_object_set(out, "roleCredentials", task->role_credentials);
+    if (task->execution_credentials)
+        json_object_set(out, "executionRoleCredentials", task->execution_credentials);
     json_object_set_new(out, "volumes",
                         mapped(json_object_get(task->definition, "volumes"), volume_tree));
     json_object_set_new(out, "containers", containers_tree(task));

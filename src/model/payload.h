@@ -25,6 +25,8 @@ typedef struct {
     const json_t *definition;      /* as DescribeTaskDefinition shows it */
     const json_t *overrides;       /* as tasks show them */
     const json_t *container_uuids; /* {container name: UUID} */
+    json_t *role_credentials;      /* as agents take them; NULL: the task has no role */
+    json_t *execution_credentials;
 } PayloadTask;
 
 /* The task's tree inside a message. New reference. */

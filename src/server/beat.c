@@ -4,11 +4,15 @@
 #include "store/client_tokens.h"
 #include "store/daemons.h"
 #include "store/sessions.h"
+#include "store/task_credentials.h"
 
 #include <pthread.h>
 #include <time.h>
 
 #define PRUNE_EVERY_MS (3600 * 1000)
+/* What ended since the last look, and a little before: a grant may have been under way. */
+#define ENDED_OVERLAP_US (60 * CLOCK_SECOND_US)
+#define ENDED_FIRST_US   (48 * 3600 * CLOCK_SECOND_US) /* longer than any credentials last */
 
 struct Beat {
     DbPool *identity;
@@ -20,6 +24,7 @@ struct Beat {
     pthread_mutex_t lock; /* guards stopping */
     pthread_cond_t wake;
     gboolean stopping;
+    gint64 ended_us; /* what ended before this has no credentials any more */
 };
 
 static gboolean beat_once(Beat *beat, GError **error)
@@ -28,6 +33,24 @@ static gboolean beat_once(Beat *beat, GError **error)
 
     return tx && daemons_beat(tx, beat->daemon_id, beat->role, error) && daemons_bury(tx, error) &&
            db_commit(g_steal_pointer(&tx), error);
+}
+
+/* Credentials end with the instance or task that they were made for. */
+static gboolean revoke_ended(Beat *beat, GError **error)
+{
+    gint64 now_us = clock_now_us();
+    g_autoptr(DbTx) region = db_begin(beat->region, DB_MODE_READ, error);
+    g_auto(GStrv) ids = region ? task_credentials_ended(region, beat->ended_us, error) : NULL;
+
+    if (!ids)
+        return FALSE;
+    if (*ids) {
+        g_autoptr(DbTx) identity = db_begin(beat->identity, DB_MODE_READ, error);
+        if (!identity || !sessions_revoke(identity, (const char *const *)ids, error))
+            return FALSE;
+    }
+    beat->ended_us = now_us - ENDED_OVERLAP_US;
+    return TRUE;
 }
 
 static gboolean prune(Beat *beat, GError **error)
@@ -61,7 +84,7 @@ static void *beat_main(void *arg)
 
     while (wait_for_next(beat)) {
         g_autoptr(GError) error = NULL;
-        gboolean done = beat_once(beat, &error);
+        gboolean done = beat_once(beat, &error) && revoke_ended(beat, &error);
         if (done && clock_mono_ms() >= prune_at) {
             prune_at = clock_mono_ms() + PRUNE_EVERY_MS;
             done = prune(beat, &error);
@@ -82,6 +105,7 @@ Beat *beat_start(DbPool *identity, DbPool *region, const char *daemon_id, const 
     beat->region = region;
     beat->daemon_id = daemon_id;
     beat->role = role;
+    beat->ended_us = clock_now_us() - ENDED_FIRST_US;
     pthread_mutex_init(&beat->lock, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "handlers/secret_values.h"
 #include "model/payload.h"
+#include "server/channel_credentials.h"
 #include "server/channel_loop.h"
 #include "store/channels.h"
 
@@ -80,6 +81,8 @@ static char *payload_text(const Collect *collect, const char *region, const Chan
         .definition = task->definition,
         .overrides = task->overrides,
         .container_uuids = task->container_uuids,
+        .role_credentials = task->role_credentials,
+        .execution_credentials = task->execution_credentials,
     };
     json_auto_t *message =
         payload_message(message_id, sequence, collect->cluster_arn, collect->container_instance_arn,
@@ -130,6 +133,15 @@ static gboolean open_all_secrets(const Collect *collect, const ChannelWorld *wor
     return all_go || channels_end_unsent(tx, collect->ci_id, error);
 }
 
+static gboolean add_credentials(const Collect *collect, const ChannelWorld *world, DbTx *tx,
+                                GPtrArray *tasks, GError **error)
+{
+    gboolean all_go = TRUE;
+
+    return channel_credentials_add(world, tx, collect->account_id, tasks, &all_go, error) &&
+           (all_go || channels_end_unsent(tx, collect->ci_id, error));
+}
+
 /* Records the tasks as sent and makes their messages. */
 static gboolean make_messages(Collect *collect, const ChannelWorld *world, DbTx *tx,
                               const GPtrArray *tasks, GError **error)
@@ -155,6 +167,7 @@ static gboolean collect_in(Collect *collect, const ChannelWorld *world, DbTx *tx
     g_autoptr(GPtrArray) tasks =
         channels_work(tx, collect->ci_id, collect->which, COLLECT_MAX, error);
     return tasks && open_all_secrets(collect, world, tx, tasks, error) &&
+           add_credentials(collect, world, tx, tasks, error) &&
            (tasks->len == 0 || make_messages(collect, world, tx, tasks, error));
 }
 
@@ -319,6 +332,10 @@ void acs_text(ChannelLoop *loop, ChannelConn *conn, const char *text, gsize leng
         return;
     if (strcmp(type, "AckRequest") == 0)
         take_ack(loop, conn, message_id);
+    else if (strcmp(type, "IAMRoleCredentialsAckRequest") == 0 &&
+             json_is_string(json_object_get(message, "credentialsId")))
+        channel_credentials_ack(loop, conn,
+                                json_string_value(json_object_get(message, "credentialsId")));
     else if (strcmp(type, "NackRequest") == 0)
         log_line(LOG_WARN, conn->container_instance_id, "the agent refused message \"%s\": %.200s",
                  message_id, json_string_value(json_object_get(message, "reason")));
@@ -353,6 +370,9 @@ void acs_start(ChannelLoop *loop, ChannelConn *conn)
 {
     send_heartbeat(loop, conn, clock_mono_ms());
     collect_begin(loop, conn, CHANNEL_UNACKED);
+    if (conn->send_credentials)
+        channel_credentials_send(loop, conn, TRUE);
+    conn->credentials_ms = clock_mono_ms() + channel_credentials_every_ms(loop->world);
 }
 
 void acs_probe(ChannelLoop *loop, ChannelConn *conn)
@@ -378,6 +398,10 @@ gboolean acs_tick(ChannelLoop *loop, ChannelConn *conn, gint64 now_ms)
     }
     if (now_ms >= conn->heartbeat_ms)
         send_heartbeat(loop, conn, now_ms);
+    if (now_ms >= conn->credentials_ms) {
+        conn->credentials_ms = now_ms + channel_credentials_every_ms(loop->world);
+        channel_credentials_send(loop, conn, FALSE);
+    }
     if (conn->resend_ms && now_ms >= conn->resend_ms && !conn->collecting) {
         conn->unacked = 0;
         conn->resend_ms = 0;

@@ -118,6 +118,8 @@ static void fill_admitted(Admitting *a)
 
     a->out->admitted = TRUE;
     a->out->ci_id = row->ci_id;
+    a->out->send_credentials =
+        a->kind == CHANNEL_ACS && g_strcmp0(form_get(a->query, "sendCredentials"), "true") == 0;
     a->out->account_id = g_strdup(row->account_id);
     a->out->cluster_name = g_strdup(row->cluster_name);
     a->out->container_instance_id = g_strdup(row->container_instance_id);

@@ -21,6 +21,7 @@ typedef struct {
     /* when admitted, or held_here */
     gint64 ci_id;
     /* when admitted */
+    gboolean send_credentials; /* the agent asks for those of its tasks */
     char *session;
     char *account_id;
     char *cluster_name;

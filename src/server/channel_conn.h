@@ -49,11 +49,13 @@ typedef struct {
     char *container_instance_arn;
     const char *cause; /* why it ended, for the row and the log; static */
     /* the loop's notes */
-    gpointer loop;       /* ChannelLoop it belongs to */
-    char *over_session;  /* of its row, found to be over: to be taken over */
-    gint64 heartbeat_ms; /* when the next is due */
-    gint64 probe_ms;     /* answer must have come by then; 0: no probe */
-    gint64 resend_ms;    /* when unacknowledged payloads go again; 0: none are out */
+    gpointer loop;             /* ChannelLoop it belongs to */
+    char *over_session;        /* of its row, found to be over: to be taken over */
+    gboolean send_credentials; /* the agent asked for its tasks' */
+    gint64 credentials_ms;     /* when they are looked at next */
+    gint64 heartbeat_ms;       /* when the next is due */
+    gint64 probe_ms;           /* answer must have come by then; 0: no probe */
+    gint64 resend_ms;          /* when unacknowledged payloads go again; 0: none are out */
     guint unacked;
     gboolean collecting; /* a worker gathers its payloads */
     gboolean collect_again;

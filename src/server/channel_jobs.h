@@ -12,7 +12,8 @@
 /* What workers use; borrowed, thread-safe. */
 typedef struct {
     const Config *config;
-    DbPool *region; /* as berth_api */
+    DbPool *region;   /* as berth_api */
+    DbPool *identity; /* as berth_api */
     KeyCache *keys;
     const char *daemon_id;
     const guint8 *master_key;

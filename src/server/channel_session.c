@@ -57,6 +57,7 @@ static void on_text(Ws *ws G_GNUC_UNUSED, const char *text, gsize length, gpoint
 static void open_session(ChannelLoop *loop, ChannelConn *conn, ChannelAdmission *admission)
 {
     conn->ci_id = admission->ci_id;
+    conn->send_credentials = admission->send_credentials;
     conn->session = g_steal_pointer(&admission->session);
     conn->account_id = g_steal_pointer(&admission->account_id);
     conn->cluster_name = g_steal_pointer(&admission->cluster_name);

@@ -91,6 +91,7 @@ static gboolean start_api(Daemon *daemon, GError **error)
     daemon->api.keys = keycache_new(daemon->identity, daemon->master_key);
     daemon->channel_world = (ChannelWorld){ .config = config,
                                             .region = daemon->region,
+                                            .identity = daemon->identity,
                                             .keys = daemon->api.keys,
                                             .daemon_id = daemon->id,
                                             .master_key = daemon->master_key };

@@ -167,6 +167,8 @@ void channel_task_free(ChannelTask *task)
     json_decref(task->definition);
     json_decref(task->overrides);
     json_decref(task->container_uuids);
+    json_decref(task->role_credentials);
+    json_decref(task->execution_credentials);
     g_free(task);
 }
 

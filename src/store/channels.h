@@ -82,7 +82,9 @@ typedef struct {
     char *service_name; /* NULL: no service's */
     json_t *definition;
     json_t *overrides;
-    json_t *container_uuids; /* {name: UUID} */
+    json_t *container_uuids;  /* {name: UUID} */
+    json_t *role_credentials; /* added on their way to the agent; NULL: none */
+    json_t *execution_credentials;
 } ChannelTask;
 
 void channel_task_free(ChannelTask *task);
@@ -102,8 +104,8 @@ gboolean channels_look(DbTx *tx, gint64 ci_id, gboolean *ret_active, gboolean *r
 GPtrArray *channels_work(DbTx *tx, gint64 ci_id, ChannelWork which, guint limit, GError **error);
 /* Ends tasks that are to stop and that the agent was never told of. */
 gboolean channels_end_unsent(DbTx *tx, gint64 ci_id, GError **error);
-/* Ends a task that cannot be started, and says why: it is to stop, and stops at once when its agent was
- * never told of it (channels_end_unsent). */
+/* Ends a task that cannot be started, and says why: it is to stop, and stops at once when its agent
+ * was never told of it (channels_end_unsent). */
 gboolean channels_fail_task(DbTx *tx, gint64 task_key, const char *reason, GError **error);
 /* Records tasks as sent, each in the message of the same index, and takes as many sequence
  * numbers; *ret_first is the first. */

@@ -42,7 +42,7 @@ in_guest() { berth ssh --identity "$work/key" "$@"; }
 ask() {
     local guest=$1
     shift
-    in_guest "$guest" -- "bash -s -- $(printf '%q ' "$@")" <"$work/ask" 2>/dev/null | tr -d '\r'
+    in_guest "$guest" -- "timeout 15 bash -s -- $(printf '%q ' "$@")" <"$work/ask" 2>/dev/null | tr -d '\r'
 }
 body() { sed '1,/^$/d'; }
 token_of() { ask "$1" PUT /latest/api/token 'X-aws-ec2-metadata-token-ttl-seconds: 300' | body; }
@@ -89,7 +89,7 @@ ip -n probe route add default via "$address"
 iptables -I FORWARD -j ACCEPT
 END
     remark <"$work/out"
-    container() { in_guest "$one" -- "sudo SECONDS_MAX=4 ip netns exec probe bash -s -- $(printf '%q ' "$@")" <"$work/ask" 2>/dev/null | tr -d '\r'; }
+    container() { in_guest "$one" -- "sudo SECONDS_MAX=4 ip netns exec probe timeout 15 bash -s -- $(printf '%q ' "$@")" <"$work/ask" 2>/dev/null | tr -d '\r'; }
     check "a container's question arrives" grep -q ' 401 ' <(container GET /latest/meta-data/instance-id | head -n 1)
     check "but no token comes back to it" test -z "$(container PUT /latest/api/token 'X-aws-ec2-metadata-token-ttl-seconds: 300')"
     ec2 modify-instance-metadata-options --instance-id "$one" --http-put-response-hop-limit 2 >/dev/null

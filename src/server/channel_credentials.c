@@ -1,0 +1,302 @@
+#include "server/channel_credentials.h"
+#include "base/clock.h"
+#include "base/errors.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "model/ecs_arn.h"
+#include "store/channels.h"
+#include "store/roles.h"
+#include "store/sessions.h"
+#include "store/task_credentials.h"
+
+#include <string.h>
+
+#define TASKS_SERVICE "ecs-tasks.amazonaws.com"
+#define EVERY_MAX_MS  (30 * 60 * 1000)
+#define EVERY_MIN_MS  1000
+
+/* One transaction on identity for all that a worker grants at once. */
+typedef struct {
+    const ChannelWorld *world;
+    DbTx *tx;       /* the region's */
+    DbTx *identity; /* NULL: none needed yet */
+    const char *account_id;
+    gint64 now_us;
+} Granting;
+
+static void granting_clear(Granting *g)
+{
+    if (g->identity)
+        db_rollback(g->identity);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Granting, granting_clear)
+
+static gboolean granting_commit(Granting *g, GError **error)
+{
+    return !g->identity || db_commit(g_steal_pointer(&g->identity), error);
+}
+
+static gint64 lasts_us(const ChannelWorld *world)
+{
+    return (gint64)world->config->role_session_seconds * CLOCK_SECOND_US;
+}
+
+/* The role's name, when the ARN is of a role of this account. */
+static const char *role_name_of(const char *arn, const char *account_id)
+{
+    g_autofree char *prefix = g_strdup_printf("arn:aws:iam::%s:role/", account_id);
+
+    return g_str_has_prefix(arn, prefix) ? strrchr(arn, '/') + 1 : NULL;
+}
+
+/* ACCESS_DENIED when the role is not there, or trusts no tasks. */
+static SessionCredentials *session_grant(Granting *g, SessionKind kind, const char *task_id,
+                                         const char *role_arn, GError **error)
+{
+    SessionWish wish = { .account_id = g->account_id,
+                         .role_name = role_name_of(role_arn, g->account_id),
+                         .session_name = task_id,
+                         .kind = kind,
+                         .subject = task_id,
+                         .expires_us = g->now_us + lasts_us(g->world) };
+
+    if (!wish.role_name)
+        return fail_null(error, ACCESS_DENIED, "\"%s\" is no role of account %s", role_arn,
+                         g->account_id);
+    if (!g->identity)
+        g->identity = db_begin(g->world->identity, DB_MODE_WRITE, error);
+    if (!g->identity ||
+        !roles_check_service(g->identity, g->account_id, wish.role_name, TASKS_SERVICE, error))
+        return NULL;
+    return sessions_grant(g->identity, g->world->master_key, &wish, error);
+}
+
+/* As the agent takes them. */
+static json_t *grant(Granting *g, gint64 task_key, const char *task_id, SessionKind kind,
+                     const char *role_arn, GError **error)
+{
+    char ends[CLOCK_ISO_SIZE];
+    g_autofree char *id = NULL;
+    g_autoptr(SessionCredentials) made = session_grant(g, kind, task_id, role_arn, error);
+
+    if (!made ||
+        !task_credentials_keep(g->tx, task_key, kind, role_arn, made->expires_us, &id, error))
+        return NULL;
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "credentialsId", id, "roleArn", role_arn,
+                     "accessKeyId", made->access_key_id, "secretAccessKey", made->secret,
+                     "sessionToken", made->token, "expiration",
+                     clock_iso_s(made->expires_us, ends));
+}
+
+/* -- in payloads */
+
+static const char *role_of(const ChannelTask *task, const char *member)
+{
+    const char *over = json_string_value(json_object_get(task->overrides, member));
+
+    return over && *over ? over : json_string_value(json_object_get(task->definition, member));
+}
+
+static gboolean is_refusal(const GError *error)
+{
+    return error_is(error, ERROR_ACCESS_DENIED) || error_is(error, ERROR_NO_SUCH_ENTITY);
+}
+
+/* FALSE without *error: the role cannot be taken, and the task was failed. */
+static gboolean add_one(Granting *g, ChannelTask *task, SessionKind kind, const char *member,
+                        json_t **ret_credentials, GError **error)
+{
+    const char *role_arn = role_of(task, member);
+    g_autoptr(GError) cause = NULL;
+
+    if (!role_arn || !*role_arn)
+        return TRUE;
+    *ret_credentials = grant(g, task->task_key, task->task_id, kind, role_arn, &cause);
+    if (*ret_credentials)
+        return TRUE;
+    if (!is_refusal(cause)) {
+        g_propagate_error(error, g_steal_pointer(&cause));
+        return FALSE;
+    }
+    g_autofree char *reason = g_strdup_printf(
+        "ECS was unable to assume the role '%s' that was provided for this task. Please verify "
+        "that the role being passed has the proper trust relationship and permissions and that "
+        "your IAM user has permissions to pass this role.",
+        role_arn);
+    channels_fail_task(g->tx, task->task_key, reason, error);
+    return FALSE;
+}
+
+gboolean channel_credentials_add(const ChannelWorld *world, DbTx *tx, const char *account_id,
+                                 GPtrArray *tasks, gboolean *ret_all, GError **error)
+{
+    g_auto(Granting)
+        g = { .world = world, .tx = tx, .account_id = account_id, .now_us = clock_now_us() };
+    GError *cause = NULL;
+
+    *ret_all = TRUE;
+    for (guint i = 0; i < tasks->len;) {
+        ChannelTask *task = tasks->pdata[i];
+        gboolean goes =
+            strcmp(task->desired_status, "RUNNING") != 0 ||
+            (add_one(&g, task, SESSION_TASK, "taskRoleArn", &task->role_credentials, &cause) &&
+             add_one(&g, task, SESSION_EXECUTION, "executionRoleArn", &task->execution_credentials,
+                     &cause));
+        if (cause) {
+            g_propagate_error(error, cause);
+            return FALSE;
+        }
+        *ret_all &= goes;
+        if (goes)
+            i++;
+        else
+            g_ptr_array_remove_index(tasks, i);
+    }
+    return granting_commit(&g, error);
+}
+
+/* -- as messages of their own */
+
+typedef struct {
+    ChannelJob job;
+    guint64 conn_id;
+    gint64 ci_id;
+    gboolean all;
+    char *account_id;
+    char *cluster_name;
+    GPtrArray *texts;
+} Renewal;
+
+static void renewal_clear(ChannelJob *job)
+{
+    Renewal *renewal = (Renewal *)job;
+
+    g_free(renewal->account_id);
+    g_free(renewal->cluster_name);
+    g_ptr_array_unref(renewal->texts);
+}
+
+static char *renewal_text(const Renewal *renewal, const char *region, const TaskCredentials *due,
+                          json_t *credentials)
+{
+    g_autofree char *message_id = id_uuid();
+    g_autofree char *arn = ecs_arn_in_cluster(region, renewal->account_id, "task",
+                                              renewal->cluster_name, due->task_id);
+    json_auto_t *tree =
+        json_pack("{s:s, s:{s:s, s:s, s:s, s:o}}", "type", "IAMRoleCredentialsMessage", "message",
+                  "messageId", message_id, "taskArn", arn, "roleType",
+                  due->kind == SESSION_TASK ? "TaskApplication" : "TaskExecution",
+                  "roleCredentials", credentials);
+
+    return json_dumps(tree, JSON_COMPACT);
+}
+
+static gboolean renew_in(Renewal *renewal, Granting *g, GError **error)
+{
+    gint64 left_us = lasts_us(g->world) - session_fresh_us(lasts_us(g->world));
+    g_autoptr(GPtrArray) due =
+        task_credentials_due(g->tx, renewal->ci_id, renewal->all, g->now_us + left_us, error);
+
+    for (guint i = 0; due && i < due->len; i++) {
+        const TaskCredentials *one = due->pdata[i];
+        g_autoptr(GError) cause = NULL;
+        json_t *credentials =
+            grant(g, one->task_key, one->task_id, one->kind, one->role_arn, &cause);
+        if (credentials) {
+            g_ptr_array_add(renewal->texts,
+                            renewal_text(renewal, g->world->config->region, one, credentials));
+        } else if (is_refusal(cause)) {
+            log_line(LOG_WARN, one->task_id, "credentials are not renewed: %s", cause->message);
+        } else {
+            g_propagate_error(error, g_steal_pointer(&cause));
+            return FALSE;
+        }
+    }
+    return due && granting_commit(g, error);
+}
+
+static void renewal_work(ChannelJob *job, const ChannelWorld *world)
+{
+    Renewal *renewal = (Renewal *)job;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(DbTx) tx = db_begin(world->region, DB_MODE_WRITE, &error);
+    g_auto(Granting) g = {
+        .world = world, .tx = tx, .account_id = renewal->account_id, .now_us = clock_now_us()
+    };
+
+    if (tx && renew_in(renewal, &g, &error) && db_commit(g_steal_pointer(&tx), &error))
+        return;
+    g_ptr_array_set_size(renewal->texts, 0);
+    log_line(LOG_WARN, "channel", "cannot renew credentials of tasks: %s", error->message);
+}
+
+static void renewal_done(ChannelJob *job, gpointer user)
+{
+    Renewal *renewal = (Renewal *)job;
+    ChannelConn *conn = loop_conn(user, renewal->conn_id);
+
+    if (!conn || conn->stage != CONN_OPEN)
+        return;
+    for (guint i = 0; i < renewal->texts->len; i++)
+        ws_send_text(conn->ws, renewal->texts->pdata[i], strlen(renewal->texts->pdata[i]));
+    loop_flush(user, conn);
+}
+
+gint64 channel_credentials_every_ms(const ChannelWorld *world)
+{
+    return CLAMP((gint64)world->config->role_session_seconds * 1000 / 12, EVERY_MIN_MS,
+                 EVERY_MAX_MS);
+}
+
+void channel_credentials_send(ChannelLoop *loop, ChannelConn *conn, gboolean all)
+{
+    Renewal *renewal = g_new0(Renewal, 1);
+
+    renewal->job =
+        (ChannelJob){ .work = renewal_work, .done = renewal_done, .clear = renewal_clear };
+    renewal->conn_id = conn->id;
+    renewal->ci_id = conn->ci_id;
+    renewal->all = all;
+    renewal->account_id = g_strdup(conn->account_id);
+    renewal->cluster_name = g_strdup(conn->cluster_name);
+    renewal->texts = g_ptr_array_new_with_free_func(g_free);
+    channel_jobs_submit(loop->jobs, &renewal->job);
+}
+
+/* -- acknowledgements */
+
+typedef struct {
+    ChannelJob job;
+    gint64 ci_id;
+    char *credentials_id;
+} Ack;
+
+static void ack_clear(ChannelJob *job)
+{
+    g_free(((Ack *)job)->credentials_id);
+}
+
+static void ack_work(ChannelJob *job, const ChannelWorld *world)
+{
+    Ack *ack = (Ack *)job;
+    const char *const ids[] = { ack->credentials_id, NULL };
+    g_autoptr(GError) error = NULL;
+    g_autoptr(DbTx) tx = db_begin(world->region, DB_MODE_READ, &error);
+
+    if (!tx || !task_credentials_acked(tx, ack->ci_id, ids, &error))
+        log_line(LOG_WARN, "channel", "acknowledgements are not recorded: %s", error->message);
+}
+
+static void ack_done(ChannelJob *job G_GNUC_UNUSED, gpointer user G_GNUC_UNUSED)
+{
+}
+
+void channel_credentials_ack(ChannelLoop *loop, ChannelConn *conn, const char *credentials_id)
+{
+    Ack *ack = g_new0(Ack, 1);
+
+    ack->job = (ChannelJob){ .work = ack_work, .done = ack_done, .clear = ack_clear };
+    ack->ci_id = conn->ci_id;
+    ack->credentials_id = g_strdup(credentials_id);
+    channel_jobs_submit(loop->jobs, &ack->job);
+}
