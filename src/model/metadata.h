@@ -42,6 +42,7 @@ typedef enum {
     FACT_PROFILE_ARN,
     FACT_PROFILE_ID,
     FACT_ROLE, /* of the profile; NULL: none */
+    FACT_ROLE_ID,
     FACT__COUNT
 } MetadataFact;
 

@@ -15,7 +15,7 @@
 
 /* What an instance was handed out last. */
 typedef struct {
-    char *role;
+    char *role_id;
     char *document;
     gint64 renew_us;
 } Granted;
@@ -32,7 +32,7 @@ static void granted_free(gpointer data)
 {
     Granted *granted = data;
 
-    g_free(granted->role);
+    g_free(granted->role_id);
     explicit_bzero(granted->document, strlen(granted->document));
     g_free(granted->document);
     g_free(granted);
@@ -167,7 +167,7 @@ static char *granted_lookup(MetadataSource *source, const MetadataFacts *facts, 
     pthread_mutex_lock(&source->lock);
     const Granted *granted = g_hash_table_lookup(source->granted, facts->text[FACT_INSTANCE_ID]);
     char *document =
-        granted && granted->renew_us > now_us && strcmp(granted->role, facts->text[FACT_ROLE]) == 0
+        granted && granted->renew_us > now_us && strcmp(granted->role_id, facts->text[FACT_ROLE_ID]) == 0
             ? g_strdup(granted->document)
             : NULL;
     pthread_mutex_unlock(&source->lock);
@@ -186,7 +186,7 @@ char *metadata_source_credentials(MetadataSource *source, const MetadataFacts *f
     if (!document)
         return NULL;
     Granted *granted = g_new0(Granted, 1);
-    granted->role = g_strdup(facts->text[FACT_ROLE]);
+    granted->role_id = g_strdup(facts->text[FACT_ROLE_ID]);
     granted->document = g_strdup(document);
     granted->renew_us = now_us + session_fresh_us(lasts_us);
     pthread_mutex_lock(&source->lock);

@@ -87,9 +87,10 @@ gboolean metadata_add_profile(DbTx *identity, MetadataFacts *facts, GError **err
         return TRUE;
     g_autoptr(PGresult) res =
         db_query(identity, error,
-                 "SELECT 'arn:aws:iam::' || account_id || ':instance-profile' || path"
-                 "  || profile_name, profile_id, role_name"
-                 " FROM instance_profiles WHERE account_id = $1 AND profile_name = $2",
+                 "SELECT 'arn:aws:iam::' || p.account_id || ':instance-profile' || p.path"
+                 "  || p.profile_name, p.profile_id, p.role_name, r.role_id"
+                 " FROM instance_profiles p LEFT JOIN roles r USING (account_id, role_name)"
+                 " WHERE p.account_id = $1 AND p.profile_name = $2",
                  DB_ARGS(t[FACT_ACCOUNT_ID], t[FACT_PROFILE]));
     if (!res)
         return FALSE;
@@ -98,5 +99,6 @@ gboolean metadata_add_profile(DbTx *identity, MetadataFacts *facts, GError **err
     t[FACT_PROFILE_ARN] = g_strdup(db_text(res, 0, 0));
     t[FACT_PROFILE_ID] = g_strdup(db_text(res, 0, 1));
     t[FACT_ROLE] = g_strdup(db_text(res, 0, 2));
+    t[FACT_ROLE_ID] = g_strdup(db_text(res, 0, 3));
     return TRUE;
 }
