@@ -7,7 +7,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
-from agent_sim import Agent
+from agent_sim import ATTRIBUTES, Agent
 from berth_test import Berth, tap
 from region_rows import end, launch, make_region
 
@@ -159,7 +159,8 @@ def task_roles(berth, iam):
     fetch = iam.create_role(RoleName="fetch", AssumeRolePolicyDocument=TASKS)["Role"]["Arn"]
     ecs.create_cluster(clusterName="default")
     agent, other = Agent(berth), Agent(berth)
-    agent.register(), other.register()
+    able = ATTRIBUTES + [{"name": "com.amazonaws.ecs.capability." + n} for n in ("task-iam-role", "docker-remote-api.1.17", "docker-remote-api.1.18")]
+    agent.register(attributes=able), other.register(attributes=able)
     acs, other_acs = agent.acs(), other.acs()
     ecs.register_task_definition(family="t", taskRoleArn=app, executionRoleArn=fetch,
                                  containerDefinitions=[{"name": "c", "image": "i", "memory": 16}])
