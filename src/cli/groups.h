@@ -20,6 +20,7 @@ extern const Command ssh_commands[];
 extern const Command cluster_commands[];
 extern const Command task_commands[];
 extern const Command service_commands[];
+extern const Command top_commands[];
 extern const Command endpoint_commands[];
 extern const Command registry_commands[];
 extern const Command why_commands[];

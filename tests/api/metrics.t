@@ -2,12 +2,13 @@
 """Metrics that agents publish, read by stock CloudWatch clients."""
 
 import datetime
+import json
 import os
+import subprocess
 import sys
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
-from berth_test import Berth, tap
+from berth_test import BUILD, Berth, tap
 from stock_agent import StockAgent
 
 NAMES = ("CPUUtilization", "MemoryUtilization")
@@ -112,6 +113,25 @@ def data(berth, cw):
             "those of services")
 
 
+def top(berth):
+    """berth top, as a profile of its own."""
+    home = os.path.join(berth.root, "home")
+    os.makedirs(home)
+    with open(os.path.join(home, "config"), "w") as f:
+        f.write(f"[profile berth]\nregion=home-1\nendpoint_url={berth.endpoint}\nca_bundle={berth.ca}\n")
+    with open(os.path.join(home, "credentials"), "w") as f:
+        f.write(f"[berth]\naws_access_key_id={berth.access_key}\n"
+                f"aws_secret_access_key={berth.secret_key}\n")
+    out = subprocess.run([os.path.join(BUILD, "berth"), "top", "--json"], text=True,
+                         capture_output=True, env={**os.environ, "BERTH_HOME": home})
+    rows = json.loads(out.stdout or "[]")
+    tap.is_([r["kind"] for r in rows], ["instance", "service", "task", "task"],
+            "berth top shows instances, services and tasks")
+    tap.ok(rows and near(rows[1].get("memoryMiB", 0), 8) and near(rows[1]["memoryPercent"], 6.25)
+           and near(rows[2]["memoryMiB"], 4) and rows[0]["cpuPercent"] > 0, "and what they use",
+           (rows, out.stderr))
+
+
 def refusals(berth, cw):
     base = dict(Namespace="AWS/ECS", MetricName="CPUUtilization", Statistics=["Average"])
     tap.raises("InvalidParameterValue", lambda: cw.get_metric_statistics(
@@ -129,5 +149,6 @@ with Berth(role="all") as berth:
     statistics(berth, ecs, cw, agent)
     data(berth, cw)
     refusals(berth, cw)
+    top(berth)
     agent.kill()
 tap.done()
