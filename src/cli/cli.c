@@ -93,13 +93,38 @@ static gboolean parse_leading(Cli *cli, char ***arg, GError **error)
     return TRUE;
 }
 
+/* "-f" is the command's first option that begins with "f"; NULL when it has none. */
+static const Option *option_letter(const Cli *cli, const char *word)
+{
+    if (word[0] != '-' || !g_ascii_isalpha(word[1]) || word[2])
+        return NULL;
+    for (const Option *o = cli->command->options; o && o->name; o++)
+        if (o->name[0] == word[1])
+            return o;
+    return NULL;
+}
+
+static gboolean letter_parse(Cli *cli, const Option *option, char ***arg, GError **error)
+{
+    if (option->value && !(*arg)[1])
+        return fail(error, USAGE, "option \"%s\" needs a value: %s", **arg, option->value);
+    if (option->value)
+        (*arg)++;
+    option_add(cli, option->name, option->value ? **arg : "");
+    return TRUE;
+}
+
 static gboolean parse_rest(Cli *cli, char **arg, GError **error)
 {
     gboolean all = cli->command->passes;
 
     for (; *arg; arg++) {
+        const Option *letter = all ? NULL : option_letter(cli, *arg);
         if (!all && strcmp(*arg, "--") == 0) {
             all = TRUE;
+        } else if (letter) {
+            if (!letter_parse(cli, letter, &arg, error))
+                return FALSE;
         } else if (!all && strcmp(*arg, "-h") == 0) {
             option_add(cli, "help", "");
         } else if (!all && **arg == '-' && (*arg)[1] == '-') {

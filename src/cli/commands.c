@@ -19,8 +19,11 @@ static const Command *const tables[] = {
     cluster_commands,
     task_commands,
     service_commands,
+    session_commands,
+    logs_commands,
     top_commands,
     endpoint_commands,
+    agent_commands,
     registry_commands,
     NULL,
 };

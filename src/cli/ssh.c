@@ -1,5 +1,6 @@
 #include "base/errors.h"
 #include "cli/groups.h"
+#include "cli/machine.h"
 #include "cli/process.h"
 #include "cli/verbs.h"
 
@@ -115,10 +116,17 @@ static GPtrArray *ssh_argv(Cli *cli, const json_t *access, GError **error)
     g_ptr_array_add(argv, g_strdup_printf("%d", port ? (int)port : 22));
     g_ptr_array_add(
         argv, g_strdup_printf("%s@%s", verb_text(access, "User"), verb_text(access, "Address")));
-    for (guint i = 1; cli_arg(cli, i); i++)
-        g_ptr_array_add(argv, g_strdup(cli_arg(cli, i)));
-    g_ptr_array_add(argv, NULL);
     return g_steal_pointer(&argv);
+}
+
+GPtrArray *machine_ssh_instance(Cli *cli, const char *instance_id, gboolean tty, GError **error)
+{
+    json_auto_t *access = access_get(cli, instance_id, error);
+    GPtrArray *argv = access ? ssh_argv(cli, access, error) : NULL;
+
+    if (argv)
+        g_ptr_array_insert(argv, 1, g_strdup(tty ? "-t" : "-T"));
+    return argv;
 }
 
 /* -- berth ssh --config */
@@ -186,7 +194,12 @@ static gboolean run_ssh(Cli *cli, GError **error)
     json_auto_t *access = id ? access_get(cli, id, error) : NULL;
     g_autoptr(GPtrArray) argv = access ? ssh_argv(cli, access, error) : NULL;
 
-    return argv && process_become((const char *const *)argv->pdata, error);
+    if (!argv)
+        return FALSE;
+    for (guint i = 1; cli_arg(cli, i); i++)
+        g_ptr_array_add(argv, g_strdup(cli_arg(cli, i)));
+    g_ptr_array_add(argv, NULL);
+    return process_become((const char *const *)argv->pdata, error);
 }
 
 static const Option ssh_options[] = {

@@ -38,7 +38,7 @@ static ExternalInstance *external_get(Request *rq, DbTx *tx, GError **error)
         g_propagate_error(error, cause);
     else if (!x)
         fail(error, ADMIN_NOT_FOUND,
-             "there is no external instance \"%s\"; \"berth agent list\" shows them", id);
+             "there is no external instance \"%s\"; \"berth agent status\" shows them", id);
     return x;
 }
 
@@ -127,14 +127,14 @@ json_t *create_external_credentials(Request *rq, GError **error)
                 : NULL;
 }
 
+/* Also of one that was removed: nothing of it may stay behind. */
 json_t *delete_external_credentials(Request *rq, GError **error)
 {
-    g_autoptr(DbTx) region = db_begin(rq->context->region, DB_MODE_READ, error);
-    g_autoptr(ExternalInstance) x = region ? external_get(rq, region, error) : NULL;
+    const char *id = request_text(rq, "InstanceId");
 
-    if (!x || !sessions_revoke(rq->tx, (const char *[]){ x->id, NULL }, error))
-        return NULL;
-    return json_object();
+    if (!id_is_ec2(id, EXTERNAL_INSTANCE_PREFIX))
+        return fail_null(error, INVALID_PARAMETER, "\"%s\" is no external instance", id);
+    return sessions_revoke(rq->tx, (const char *[]){ id, NULL }, error) ? json_object() : NULL;
 }
 
 json_t *remove_external_instance(Request *rq, GError **error)
@@ -142,17 +142,23 @@ json_t *remove_external_instance(Request *rq, GError **error)
     g_autoptr(ExternalInstance) x = external_get(rq, rq->tx, error);
     GError *cause = NULL;
 
-    if (!x || !external_instances_remove(rq->tx, rq->account_id, x->id, error))
-        return NULL;
-    g_autofree char *what = g_strdup_printf("removed by %s", rq->identity->principal_arn);
-    if (!history_add(rq->tx, "external-instance", x->id, what, error))
+    if (!x)
         return NULL;
     g_autoptr(AgentRow) row = agents_find_by_ec2(rq->tx, rq->account_id, x->id, &cause);
     if (cause) {
         g_propagate_error(error, cause);
         return NULL;
     }
+    if (row && row->live_tasks > 0 && !request_bool(rq, "Force", FALSE))
+        return fail_null(error, ADMIN_IN_USE,
+                         "%" G_GINT64_FORMAT " tasks are there: drain container instance %s"
+                         " first, or force it",
+                         row->live_tasks, row->container_instance_id);
     if (row && !agents_deregister(rq->tx, row, "Its external instance was removed.", error))
+        return NULL;
+    g_autofree char *what = g_strdup_printf("removed by %s", rq->identity->principal_arn);
+    if (!external_instances_remove(rq->tx, rq->account_id, x->id, error) ||
+        !history_add(rq->tx, "external-instance", x->id, what, error))
         return NULL;
     return json_object();
 }

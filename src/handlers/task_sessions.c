@@ -135,6 +135,12 @@ json_t *start_task_session(Request *rq, GError **error)
         json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "TaskId", place->id, "Cluster",
                   place->cluster_name, "Status", place->last_status, "Container", c->name,
                   "RuntimeId", c->runtime_id, "InstanceId", place->ec2_instance_id);
+    json_t *names = json_array();
+    for (guint n = 0; n < place->containers->len; n++) {
+        const TaskPlaceContainer *one = g_ptr_array_index(place->containers, n);
+        json_array_append_new(names, json_string(one->name));
+    }
+    json_object_set_new(answer, "Containers", names);
     if (external)
         json_object_set_new(answer, "External", external_json(external));
     return answer;
