@@ -32,8 +32,7 @@ static const Action berth_actions[OP_BERTH__COUNT] = {
 #include "catalog/berth.def"
 };
 #undef ACTION
-#define ACTION(operation, function, mode, resource)                                                \
-    [OP_SSM_##operation] = ROW(mode, resource),
+#define ACTION(operation, function, mode, resource) [OP_SSM_##operation] = ROW(mode, resource),
 static const Action ssm_actions[OP_SSM__COUNT] = {
 #include "catalog/ssm.def"
 };
@@ -52,8 +51,11 @@ static const Action cloudwatch_actions[OP_CLOUDWATCH__COUNT] = {
 #undef ACTION
 
 static const Action *const service_actions[SERVICE__COUNT] = {
-    [SERVICE_EC2] = ec2_actions, [SERVICE_ECS] = ecs_actions,     [SERVICE_IAM] = iam_actions,
-    [SERVICE_STS] = sts_actions, [SERVICE_BERTH] = berth_actions,
+    [SERVICE_EC2] = ec2_actions,
+    [SERVICE_ECS] = ecs_actions,
+    [SERVICE_IAM] = iam_actions,
+    [SERVICE_STS] = sts_actions,
+    [SERVICE_BERTH] = berth_actions,
     [SERVICE_SSM] = ssm_actions,
     [SERVICE_SECRETSMANAGER] = secretsmanager_actions,
     [SERVICE_CLOUDWATCH] = cloudwatch_actions,

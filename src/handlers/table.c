@@ -49,8 +49,11 @@ static const ActionHandler cloudwatch_handlers[OP_CLOUDWATCH__COUNT] = {
 #undef ACTION
 
 static const ActionHandler *const handlers[SERVICE__COUNT] = {
-    [SERVICE_BERTH] = berth_handlers, [SERVICE_EC2] = ec2_handlers, [SERVICE_ECS] = ecs_handlers,
-    [SERVICE_IAM] = iam_handlers,     [SERVICE_STS] = sts_handlers,
+    [SERVICE_BERTH] = berth_handlers,
+    [SERVICE_EC2] = ec2_handlers,
+    [SERVICE_ECS] = ecs_handlers,
+    [SERVICE_IAM] = iam_handlers,
+    [SERVICE_STS] = sts_handlers,
     [SERVICE_SSM] = ssm_handlers,
     [SERVICE_SECRETSMANAGER] = secretsmanager_handlers,
     [SERVICE_CLOUDWATCH] = cloudwatch_handlers,

@@ -1,6 +1,7 @@
 #include "reconcile/kinds.h"
 
-/* The sweep's lists of ids. A host is looked at anew every five minutes, what it carries with it. */
+/* The sweep's lists of ids. A host is looked at anew every five minutes, what it carries with it.
+ */
 #define HOSTS_UNSETTLED                                                                            \
     "SELECT host_id FROM hosts WHERE CASE WHEN desired = 'removed' THEN state <> 'removed'"        \
     " ELSE state <> 'up' OR seen_generation < check_generation"                                    \
@@ -37,9 +38,11 @@ const StepKind step_kinds[] = {
       " WHERE CASE WHEN ci.status = 'INACTIVE' THEN EXISTS (SELECT 1 FROM tasks t"
       "   WHERE t.ci_id = ci.ci_id AND t.last_status <> 'STOPPED')"
       "  ELSE coalesce(i.terminated_at IS NOT NULL OR i.fault IS NOT NULL"
-      "   OR i.desired = 'terminated' OR (i.ever_defined AND i.seen <> 'running' AND EXISTS (SELECT 1"
+      "   OR i.desired = 'terminated' OR (i.ever_defined AND i.seen <> 'running' AND EXISTS "
+      "(SELECT 1"
       "    FROM tasks t WHERE t.ci_id = ci.ci_id AND t.last_status <> 'STOPPED')), false)"
-      "   OR (ci.channel_owner IS NULL) = (ci.lost_at IS NULL) END", FALSE },
+      "   OR (ci.channel_owner IS NULL) = (ci.lost_at IS NULL) END",
+      FALSE },
     { "janitor", janitor_step, "VALUES ('region'), ('identity')", TRUE },
     { "host", host_step, HOSTS_UNSETTLED, TRUE },
     { "hypervisor", hypervisor_step, NULL, TRUE },

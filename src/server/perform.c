@@ -51,8 +51,8 @@ static const char *client_token(const Performance *p, const char **ret_member)
     return NULL;
 }
 
-/* The digest of everything the request asks for but the token itself; keyed, as a request may carry a
- * secret that could be guessed. */
+/* The digest of everything the request asks for but the token itself; keyed, as a request may carry
+ * a secret that could be guessed. */
 static void hash_request(Performance *p, const char *token_member)
 {
     json_auto_t *rest = json_copy((json_t *)p->rq->params);
