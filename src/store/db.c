@@ -248,8 +248,7 @@ PGresult *db_query(DbTx *tx, GError **error, const char *sql, const char *const 
         return NULL;
     while (args[count] != db_args_end)
         count++;
-    g_autoptr(PGresult) res =
-        PQexecPrepared(tx->session->conn, name, count, args, NULL, NULL, 0);
+    g_autoptr(PGresult) res = PQexecPrepared(tx->session->conn, name, count, args, NULL, NULL, 0);
     ExecStatusType status = PQresultStatus(res);
     if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
         tx_failed(tx, res, sql, error);
@@ -359,6 +358,6 @@ gboolean db_truth(const PGresult *res, int row, int column)
 
 gboolean db_wake(DbTx *tx, const char *kind, const char *id, GError **error)
 {
-    return db_exec(tx, error, "SELECT pg_notify('berth_wake', $1 || ':' || $2)",
-                   DB_ARGS(kind, id), NULL);
+    return db_exec(tx, error, "SELECT pg_notify('berth_wake', $1 || ':' || $2)", DB_ARGS(kind, id),
+                   NULL);
 }
