@@ -15,7 +15,7 @@
 
 static json_t *bootstrap_json(const Bootstrap *b)
 {
-    gboolean settled = b->seen_generation >= b->generation;
+    gboolean settled = bootstrap_settled(b);
     json_t *item = json_pack(
         "{s:s, s:s, s:s, s:i, s:I, s:I}", "InstanceId", b->instance_id, "Cluster", b->cluster_name,
         "State", b->fault ? "quarantined" : b->stage, "Attempts", b->failures, "CreatedAt",

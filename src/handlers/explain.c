@@ -142,7 +142,7 @@ static gboolean bootstrap_facts(Explanation *e, Request *rq, const char *id, GEr
     explanation_section(e, "Container agent");
     explanation_fact(e, "cluster", b->cluster_name);
     explanation_fact(e, "stage", b->stage);
-    explanation_fact(e, "settled", b->seen_generation >= b->generation ? "yes" : "no");
+    explanation_fact(e, "settled", bootstrap_settled(b) ? "yes" : "no");
     explanation_fact(e, "fault", b->fault);
     explanation_fact(e, "last error", b->last_error);
     explanation_time(e, "next try at", b->next_try_us);

@@ -67,15 +67,15 @@ static StepResult run(World *world, const Bootstrap *b, const Instance *i, gint6
 static StepResult next(World *world, const Bootstrap *b, const Instance *i, gboolean registered,
                        gint64 *ret_again_ms, GError **error)
 {
-    gboolean settled = b->seen_generation >= b->generation;
-
-    if (settled && (b->fault || (strcmp(b->stage, "registered") == 0 && !credentials_old(b))))
+    if (bootstrap_settled(b) && (b->fault || !credentials_old(b)))
         return STEP_SETTLED;
     if (!i->reachable_us || !i->host_keys) {
         *ret_again_ms = NOT_READY_MS; /* its own step wakes this one when it answers */
         return STEP_LATER;
     }
-    if (strcmp(b->stage, "started") != 0 || (settled && credentials_old(b)))
+    /* what an earlier generation started or registered is not what is wanted now */
+    if (strcmp(b->stage, "started") != 0 || b->seen_generation < b->generation ||
+        credentials_old(b))
         return run(world, b, i, ret_again_ms, error);
     if (registered) {
         FAULT_POINT("bootstrap.registered");

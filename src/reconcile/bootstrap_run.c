@@ -32,7 +32,8 @@ typedef struct {
     SshSession *ssh;
     GHashTable *facts; /* of the probe */
     char *advertise;
-    gboolean fresh; /* something was placed that the agent must be started anew for */
+    char *access_key_id; /* of the credentials that lie there now */
+    gboolean fresh;      /* something was placed that the agent must be started anew for */
 } Run;
 
 static void run_clear(Run *run)
@@ -40,6 +41,7 @@ static void run_clear(Run *run)
     ssh_close(run->ssh);
     g_clear_pointer(&run->facts, g_hash_table_unref);
     g_free(run->advertise);
+    g_free(run->access_key_id);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Run, run_clear)
 
@@ -48,6 +50,18 @@ static gboolean reached_stage(Run *run, const char *stage, GError **error)
     g_autoptr(DbTx) tx = db_begin(run->world->region, DB_MODE_READ, error);
 
     return tx && bootstraps_record_stage(tx, run->b->instance_id, stage, 0, NULL, error);
+}
+
+/* This generation's run is over; what an earlier one was refused for is no more. */
+static gboolean reached_end(Run *run, GError **error)
+{
+    const Bootstrap *b = run->b;
+    g_autoptr(DbTx) tx = db_begin(run->world->region, DB_MODE_WRITE, error);
+
+    return tx &&
+           bootstraps_record_stage(tx, b->instance_id, "started", b->generation, NULL, error) &&
+           bootstraps_record_fault(tx, b->instance_id, NULL, error) &&
+           db_commit(g_steal_pointer(&tx), error);
 }
 
 /* ---- what it brings */
@@ -303,14 +317,17 @@ static SessionCredentials *make_credentials(const Run *run, GError **error)
     return g_steal_pointer(&credentials);
 }
 
-/* Credentials that did not arrive are made anew: nobody knows the old ones, and they expire. */
+/* Credentials that did not arrive are made anew: nobody knows the old ones, which end with the run.
+ */
 static gboolean configure(Run *run, GError **error)
 {
     g_autofree char *settings =
         bootstrap_settings(run->world->config, run->advertise, run->b->cluster_name, run->i->id);
 
-    if (credentials_fresh(run, settings))
+    if (credentials_fresh(run, settings)) {
+        run->access_key_id = g_strdup(run->b->access_key_id);
         return TRUE;
+    }
     g_autoptr(SessionCredentials) credentials = make_credentials(run, error);
     if (!credentials)
         return FALSE;
@@ -321,6 +338,7 @@ static gboolean configure(Run *run, GError **error)
     GString *files = g_string_new(NULL);
     add_file(run, files, "/etc/berth/agent.conf", "0600", conf);
     explicit_bzero(conf, strlen(conf));
+    run->access_key_id = g_strdup(credentials->access_key_id);
     gboolean placed = place(run, files, -1, error);
     g_autoptr(DbTx) tx = placed ? db_begin(run->world->region, DB_MODE_READ, error) : NULL;
     return tx && bootstraps_record_credentials(tx, run->i->id, credentials->access_key_id,
@@ -336,9 +354,26 @@ static gboolean start(Run *run, GError **error)
            script_ok(run, "start the agent", &result, error);
 }
 
+/* A run that was cut off may have placed what the agent that runs does not know of. */
+static gboolean was_cut_off(const Bootstrap *b)
+{
+    return strcmp(b->stage, "started") != 0 && strcmp(b->stage, "registered") != 0;
+}
+
+/* The agent has been told to take up its new credentials: all before them end. */
+static gboolean retire_credentials(const Run *run, GError **error)
+{
+    g_autoptr(DbTx) tx = db_begin(run->world->identity, DB_MODE_WRITE, error);
+
+    return tx &&
+           sessions_supersede(tx, run->i->id, run->access_key_id, BOOTSTRAP_CREDENTIALS_US / 2,
+                              error) &&
+           db_commit(g_steal_pointer(&tx), error);
+}
+
 gboolean bootstrap_run(World *world, const Bootstrap *b, const Instance *i, GError **error)
 {
-    g_auto(Run) run = { .world = world, .b = b, .i = i };
+    g_auto(Run) run = { .world = world, .b = b, .i = i, .fresh = was_cut_off(b) };
 
     run.advertise = bootstrap_advertise(world->config, error);
     if (!run.advertise || !connect_to(&run, error) || !reached_stage(&run, "reached", error))
@@ -353,8 +388,10 @@ gboolean bootstrap_run(World *world, const Bootstrap *b, const Instance *i, GErr
     if (!configure(&run, error))
         return FALSE;
     FAULT_POINT("bootstrap.configured");
-    if (!start(&run, error) || !record_archive(&run, error) ||
-        !reached_stage(&run, "started", error))
+    if (!start(&run, error) || !record_archive(&run, error) || !retire_credentials(&run, error))
+        return FALSE;
+    FAULT_POINT("bootstrap.retired");
+    if (!reached_end(&run, error))
         return FALSE;
     FAULT_POINT("bootstrap.started");
     return TRUE;

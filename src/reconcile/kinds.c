@@ -21,7 +21,8 @@
     "SELECT b.instance_id FROM bootstraps b JOIN instances i USING (instance_id)"                  \
     " WHERE i.seen = 'running' AND i.terminated_at IS NULL AND i.reachable_at IS NOT NULL"         \
     " AND (b.seen_generation < b.generation"                                                       \
-    " OR (b.fault IS NULL AND b.credentials_until < now() + interval '84 hours'))"
+    " OR (b.fault IS NULL AND (b.stage <> 'registered'"                                            \
+    " OR b.credentials_until < now() + interval '84 hours')))"
 
 const StepKind step_kinds[] = {
     { "service", service_step,

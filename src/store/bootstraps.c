@@ -1,6 +1,8 @@
 #include "store/bootstraps.h"
 #include "base/errors.h"
 
+#include <string.h>
+
 #define COLUMNS                                                                                    \
     "b.instance_id, b.account_id, b.cluster_name, b.generation, b.seen_generation, b.stage,"       \
     " b.access_key_id, " DB_US("b.credentials_until") ", b.fault, b.log, " DB_US(                  \
@@ -29,6 +31,11 @@ void bootstrap_free(Bootstrap *b)
     for (gsize n = 0; n < G_N_ELEMENTS(texts); n++)
         g_free(texts[n]);
     g_free(b);
+}
+
+gboolean bootstrap_settled(const Bootstrap *b)
+{
+    return b->seen_generation >= b->generation && (b->fault || strcmp(b->stage, "registered") == 0);
 }
 
 static Bootstrap *bootstrap_from_row(const PGresult *res, int row)

@@ -12,8 +12,8 @@ typedef struct {
     char *account_id;
     char *cluster_name;
     gint64 generation;
-    gint64 seen_generation;
-    char *stage; /* "unknown" ... "registered" */
+    gint64 seen_generation; /* whose run has come to its end: started, or refused */
+    char *stage;            /* "unknown" ... "registered" */
     char *access_key_id;
     gint64 credentials_until_us;
     char *fault;
@@ -30,6 +30,8 @@ typedef struct {
 
 void bootstrap_free(Bootstrap *bootstrap);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Bootstrap, bootstrap_free)
+/* Whether its agent has registered after the run that is wanted, or the run was refused. */
+gboolean bootstrap_settled(const Bootstrap *b);
 
 /* Wants the agent on these instances (ids ends with NULL), or wants it again: raises the
  * generation, sets the cluster and wakes the steps. */
@@ -45,8 +47,8 @@ GPtrArray *bootstraps_list(DbTx *tx, const char *account_id, const char *const *
 /* The row whatever its account: for reconcile. NULL with NOT_FOUND. */
 Bootstrap *bootstraps_load(DbTx *tx, const char *instance_id, GError **error);
 
-/* reconcile: how far it has come. settled_generation: the generation that was read when nothing is
- * left to do, else 0. log NULL leaves the log; it is cut to its last 64 KiB. */
+/* reconcile: how far it has come. settled_generation: the generation that was read when its run
+ * has come to its end, else 0. log NULL leaves the log; it is cut to its last 64 KiB. */
 gboolean bootstraps_record_stage(DbTx *tx, const char *instance_id, const char *stage,
                                  gint64 settled_generation, const char *log, GError **error);
 /* reconcile: needs a person; NULL clears it. */

@@ -125,6 +125,16 @@ gboolean sessions_revoke(DbTx *tx, const char *const *subjects, GError **error)
                    DB_ARGS(db_text_array(tx, subjects, -1)), NULL);
 }
 
+gboolean sessions_supersede(DbTx *tx, const char *subject, const char *access_key_id,
+                            gint64 lasts_us, GError **error)
+{
+    return db_exec(tx, error,
+                   "DELETE FROM sessions WHERE subject = $1 AND kind = 'instance'"
+                   " AND access_key_id <> $2"
+                   " AND expires_at - created_at >= $3::bigint * interval '1 microsecond'",
+                   DB_ARGS(subject, access_key_id, db_int(tx, lasts_us)), NULL);
+}
+
 gboolean sessions_prune(DbTx *tx, GError **error)
 {
     return db_exec(tx, error, "DELETE FROM sessions WHERE expires_at < now() - interval '1 hour'",

@@ -67,5 +67,9 @@ SessionCredentials *sessions_make(DbTx *tx, const guint8 master_key[CRYPTO_KEY_S
 gint64 session_fresh_us(gint64 lasts_us);
 /* Deletes those that were made for any of these instances and tasks; ends with NULL. */
 gboolean sessions_revoke(DbTx *tx, const char *const *subjects, GError **error);
+/* Deletes the sessions of an instance's agent that its newest, access_key_id, takes the place of:
+ * those that were made to last at least so long. The metadata service's last hours and stay. */
+gboolean sessions_supersede(DbTx *tx, const char *subject, const char *access_key_id,
+                            gint64 lasts_us, GError **error);
 /* Deletes what ended more than an hour ago. */
 gboolean sessions_prune(DbTx *tx, GError **error);
