@@ -1,14 +1,19 @@
 #!/bin/bash
 # check.sh - all tests but benchmarks and long fuzzing, in order of cost, as TAP through prove.
-# Usage: tests/check.sh [KIND ...]   (lint unit db driver api crash e2e; all without arguments)
+# Usage: tests/check.sh [KIND ...]   (lint unit fuzz db driver api crash e2e; all without arguments)
 # Programs are build/tests/KIND/test_*, scripts tests/KIND/*.t. Quick kinds run two at a time;
 # those that start guests or daemons one by one.
 set -u
 cd "$(dirname "$0")/.." || exit 2
 export BUILD=${BUILD:-build} BERTH_CHECK_ANSWERS=1 LC_ALL=C.UTF-8
 export PATH="/usr/sbin:/usr/bin:/sbin:/bin:$PATH"
-kinds=${*:-lint unit db driver api crash e2e}
+kinds=${*:-lint unit fuzz db driver api crash e2e}
 list=$(mktemp) && trap 'rm -f "$list"' EXIT
+# A sanitizer's finding ends the program, also when it is a leak seen at its end; foreign ones are listed.
+export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=1}
+export LSAN_OPTIONS=${LSAN_OPTIONS:-suppressions=$PWD/tests/lsan.supp:print_suppressions=0}
+export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}
+export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1}
 status=0
 for kind in $kinds; do
     : >"$list"
@@ -20,7 +25,7 @@ for kind in $kinds; do
         [ -e "$script" ] && echo "$script" >>"$list"
     done
     [ -s "$list" ] || continue
-    case $kind in unit) jobs=2 ;; *) jobs=1 ;; esac
+    case $kind in unit | fuzz) jobs=2 ;; *) jobs=1 ;; esac
     echo "== $kind ($(wc -l <"$list") files)"
     prove -j "$jobs" --timer --merge -e '' - <"$list" || status=1
 done

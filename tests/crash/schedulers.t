@@ -22,7 +22,8 @@ from ecs_agents import Agents  # noqa: E402
 from raw import Raw  # noqa: E402
 from botocore.exceptions import ConnectionError as Refused, HTTPClientError  # noqa: E402
 
-GONE = (HTTPClientError, Refused, http.client.HTTPException, ConnectionError)
+# KeyError: an answer cut off behind its headers, which botocore takes for an empty one
+GONE = (HTTPClientError, Refused, http.client.HTTPException, ConnectionError, KeyError)
 ONE = [{"name": "web", "image": "nginx", "memory": 128, "cpu": 100}]
 
 

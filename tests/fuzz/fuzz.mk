@@ -1,5 +1,6 @@
 # fuzzing: tests/fuzz/fuzz_NAME.c is a libFuzzer target, tests/fuzz/seeds/NAME/ its first inputs.
 #   make fuzz                       builds all of them with clang, below build-fuzz
+#   make tests                      links each with replay.c: its seeds, and a second of changed ones
 #   make fuzz-run FUZZ_SECONDS=20   runs each of them that long; a finding is kept in build-fuzz/found
 FUZZ_SECONDS ?= 20
 FUZZ_BIN := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -10,6 +11,11 @@ endif
 
 $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(foreach r,$(TEST_ROOMS),$(call lib,$(r)))
 	$(call link,$^) -fsanitize=fuzzer
+
+FUZZ_TEST := $(patsubst tests/fuzz/fuzz_%.c,$(BUILD)/tests/fuzz/test_%,$(wildcard tests/fuzz/fuzz_*.c))
+$(BUILD)/tests/fuzz/test_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/replay.o $(foreach r,$(TEST_ROOMS),$(call lib,$(r)))
+	$(call link,$^)
+tests: $(FUZZ_TEST)
 
 .PHONY: fuzz fuzz-run fuzz-bin
 fuzz-bin: $(FUZZ_BIN)

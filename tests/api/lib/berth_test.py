@@ -109,6 +109,8 @@ class Berth:
         self.root = tempfile.mkdtemp(prefix="berth-api-")
         os.chmod(self.root, 0o755)
         self.daemon = None
+        self.exit_code = 0
+        self.findings = []
         self.sessions = {}
 
     # -- life
@@ -126,6 +128,10 @@ class Berth:
             tap.ok(False, "the test ran to its end", "".join(traceback.format_exception(kind, value, trace)))
             self.show_log()
         self.destroy()
+        if self.exit_code:
+            tap.ok(False, f"berthd ends in order: {self.exit_code}")
+            for line in self.findings[-60:]:
+                print("# " + line.rstrip(), flush=True)
         if value is not None and not isinstance(value, SystemExit):
             tap.done()
 
@@ -203,10 +209,13 @@ name={REGION}
     def destroy(self):
         if self.daemon:
             try:
-                self.stop()
+                self.exit_code = self.stop()
             except subprocess.TimeoutExpired:
                 self.daemon.kill()
-                self.daemon.wait()
+                self.exit_code = self.daemon.wait()
+            if self.exit_code:
+                with open(self.log) as f:
+                    self.findings = f.readlines()
         run(os.path.join(TOP, "tests/lib/pg.sh"), "stop", self.pg_dir())
         shutil.rmtree(self.root, ignore_errors=True)
 
