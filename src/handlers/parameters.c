@@ -101,8 +101,8 @@ json_t *put_parameter(Request *rq, GError **error)
     g_autoptr(GError) cause = NULL;
     gint64 version = 0;
 
-    if (request_text(rq, "Policies"))
-        return fail_null(error, UNSUPPORTED, "Policies is not supported here.");
+    if (request_text(rq, "Policies") || json_array_size(request_member(rq, "Tags")))
+        return fail_null(error, UNSUPPORTED, "Policies and Tags are not supported here.");
     if (!check_name(name, error))
         return NULL;
     g_autoptr(Parameter) old = parameters_find(rq->tx, rq->account_id, name, 0, &cause);

@@ -123,7 +123,8 @@ static gboolean open_members(Opening *o, const char *star, const char *from, con
     if (!whole)
         return FALSE;
     if (!json_is_object(tree))
-        return refuse(from, "the secret's value is no JSON object", error) != NULL;
+        return fail(error, TASK_RESOURCE, "\"%s\": %s", from,
+                    "the secret's value is no JSON object");
     json_object_foreach(tree, key, member)
     {
         g_autofree char *value = member_text(member);
@@ -143,10 +144,9 @@ static gboolean open_path(Opening *o, const char *star, const char *from, const 
     if (!found)
         return FALSE;
     if (found->len == 0 || found->len > BELOW_MAX)
-        return refuse(from,
-                      found->len ? "too many parameters are below this path"
-                                 : "no parameter is below this path",
-                      error) != NULL;
+        return fail(error, TASK_RESOURCE, "\"%s\": %s", from,
+                    found->len ? "too many parameters are below this path"
+                               : "no parameter is below this path");
     for (guint i = 0; i < found->len; i++) {
         const Parameter *p = found->pdata[i];
         g_autofree char *value = unseal(o, from, p->sealed, error);
@@ -162,8 +162,8 @@ static gboolean open_all(Opening *o, const char *star, const char *from, GError 
     g_autoptr(SecretRef) ref = secret_ref_value_from(o->scope->region, o->scope->account_id, from);
 
     if (!ref)
-        return refuse(from, "is no name or ARN of a path or secret of this region and account",
-                      error) != NULL;
+        return fail(error, TASK_RESOURCE, "\"%s\": %s", from,
+                    "is no name or ARN of a path or secret of this region and account");
     return ref->is_secret ? open_members(o, star, from, ref, error)
                           : open_path(o, star, from, ref, error);
 }
