@@ -26,6 +26,7 @@ typedef struct {
     GPtrArray *tasks;         /* AgentTask, in the order they came */
     LoopTimer timer;          /* when some task wants a step though nothing happens */
     LoopTimer checker;        /* config->check_ms */
+    guint next_port;          /* where the search for free ports begins */
     gboolean docker_up;       /* its events come */
     gint64 docker_changed_us; /* when that changed */
     gboolean reporting;       /* the agent is registered */

@@ -1,5 +1,6 @@
 #include "agent/act.h"
 #include "agent/engine.h"
+#include "agent/ports.h"
 #include "agent/rules.h"
 #include "agent/spec.h"
 #include "base/clock.h"
@@ -17,20 +18,6 @@
 static void on_act_done(gpointer user);
 
 /* -- recording what was seen */
-
-static json_t *bindings_of(const GPtrArray *ports)
-{
-    json_t *list = json_array();
-
-    for (guint i = 0; i < ports->len; i++) {
-        const DockerPort *port = ports->pdata[i];
-        json_array_append_new(list,
-                              json_pack("{s:s, s:i, s:i, s:s}", "bindIP", port->bind_ip,
-                                        "containerPort", (int)port->container_port, "hostPort",
-                                        (int)port->host_port, "protocol", port->protocol));
-    }
-    return list;
-}
 
 static void record_health(AgentTask *task, AgentContainer *c, DockerHealth seen)
 {
@@ -65,7 +52,7 @@ static void record_running(AgentTask *task, AgentContainer *c, const DockerConta
         return;
     c->at = AT_RUNNING;
     json_decref(c->bindings);
-    c->bindings = bindings_of(seen->ports);
+    c->bindings = agent_ports_bindings(c, seen->ports);
     task->dirty = TRUE;
 }
 
@@ -136,7 +123,7 @@ static gboolean fill_spec(AgentEngine *engine, AgentTask *task, AgentContainer *
     job->cgroup_dir = engine->config->cgroup_dir;
     job->task_id = g_strdup(task->id);
     agent_spec_limits(task, &job->limits);
-    if (job->spec)
+    if (job->spec && agent_ports_choose(c, job->spec, &engine->next_port, &cause))
         return TRUE;
     agent_container_blame(c, "DockerClientConfigError", cause->message);
     record_stop(task, c);

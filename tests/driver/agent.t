@@ -95,6 +95,26 @@ def serves_ports():
     equal(end["networkBindings"], bindings)
 
 
+def serves_ranges():
+    mapping = {"containerPortRange": "9000-9003", "protocol": "tcp"}
+    arns = [rig.run("range%d" % n, rig.container(portMappings=[mapping, {"containerPort": 80}],
+                                                 stopTimeout=1)) for n in range(2)]
+    firsts = set()
+    for arn in arns:
+        one, row = sorted(rig.mock.wait_report(arn, "RUNNING")["containers"][0]["networkBindings"],
+                          key=lambda b: "hostPortRange" in b)
+        first, last = map(int, row["hostPortRange"].split("-"))
+        equal((row["containerPortRange"], row["protocol"], row["bindIP"], last - first),
+              ("9000-9003", "tcp", "0.0.0.0", 3))
+        equal(one["containerPort"], 80)
+        ports = rig.inspect(rig.containers(arn)[0])["NetworkSettings"]["Ports"]
+        equal([int(ports["%d/tcp" % p][0]["HostPort"]) for p in range(9000, 9004)],
+              list(range(first, last + 1)))
+        firsts.add(first)
+        rig.stop_task(arn)
+    equal(len(firsts), 2)
+
+
 def stops():
     polite = rig.run("polite", rig.container(
         command="trap 'exit 3' TERM; while :; do sleep 0.1; done", stopTimeout=20))
@@ -469,6 +489,7 @@ CASES = [
     ("a task runs and its exit code is reported", runs_one),
     ("containers are made as the task says", builds_as_asked),
     ("ports are published, reported, and refused when taken", serves_ports),
+    ("a range of ports is in one row on the host, and told as one", serves_ranges),
     ("stopping asks first and kills after the timeout", stops),
     ("an essential exit stops the task, another is reported in time", essential_and_not),
     ("links, shared and read-only volumes work", links_and_volumes),
