@@ -97,44 +97,78 @@ gboolean agent_wait(Cli *cli, const char *instance_id, gint64 after_us, const ch
     return verb_wait(cli, "waiting for the agent to connect", timeout_s, look_agent, &wait, error);
 }
 
-/* -- the tasks that must not notice: "TASK/CONTAINER" -> runtime id */
-static json_t *containers_on(Cli *cli, const json_t *agent, GError **error)
+/* -- the tasks that must not notice */
+static json_t *tasks_on(Cli *cli, const json_t *agent, GError **error)
 {
     json_t *params =
         cluster_params(cli, "containerInstance", verb_text(agent, "ContainerInstanceId"));
     json_auto_t *arns = client_pages(cli, "ecs", "ListTasks", params, "taskArns", error);
-    json_auto_t *tasks = arns ? cluster_describe(cli, "DescribeTasks", cluster_name(cli), "tasks",
-                                                 json_incref(arns), "tasks", NULL, error)
-                              : NULL;
-    json_auto_t *found = json_object();
-    const json_t *task, *container;
-    size_t t, c;
 
-    if (!tasks)
-        return NULL;
-    json_array_foreach(tasks, t, task)
-        json_array_foreach(json_object_get(task, "containers"), c, container)
-    {
-        g_autofree char *key =
-            g_strdup_printf("%s/%s", verb_text(task, "taskArn"), verb_text(container, "name"));
-        if (strcmp(verb_text(container, "lastStatus"), "RUNNING") == 0)
-            json_object_set(found, key, json_object_get(container, "runtimeId"));
-    }
-    return json_incref(found);
+    return arns ? cluster_describe(cli, "DescribeTasks", cluster_name(cli), "tasks",
+                                   json_incref(arns), "tasks", NULL, error)
+                : NULL;
 }
 
-static gboolean check_tasks(Cli *cli, const json_t *agent, json_t *before, GError **error)
+static gboolean runs(const json_t *container)
 {
-    json_auto_t *now = containers_on(cli, agent, error);
-    const char *key;
-    const json_t *id;
+    return strcmp(verb_text(container, "lastStatus"), "RUNNING") == 0;
+}
 
+static guint count_running(const json_t *tasks)
+{
+    const json_t *task, *container;
+    guint count = 0;
+    size_t t, c;
+
+    json_array_foreach(tasks, t, task)
+        json_array_foreach(json_object_get(task, "containers"), c, container) count +=
+        (guint)runs(container);
+    return count;
+}
+
+/* Somebody else wanted its end meanwhile. */
+static gboolean stop_was_asked(const json_t *task)
+{
+    const char *code = verb_text(task, "stopCode");
+
+    return strcmp(code, "UserInitiated") == 0 || strcmp(code, "ServiceSchedulerInitiated") == 0;
+}
+
+static gboolean check_task(const json_t *before, const json_t *now, GError **error)
+{
+    const json_t *container;
+    size_t n;
+
+    json_array_foreach(json_object_get(before, "containers"), n, container)
+    {
+        const json_t *same = json_array_get(json_object_get(now, "containers"), n);
+        if (runs(container) && (!runs(same) || strcmp(verb_text(container, "runtimeId"),
+                                                      verb_text(same, "runtimeId")) != 0))
+            return fail(error, COMMAND, "container \"%s\" of task \"%s\" does not run as before",
+                        verb_text(container, "name"), verb_text(before, "taskArn"));
+    }
+    return TRUE;
+}
+
+static gboolean check_tasks(Cli *cli, const json_t *before, GError **error)
+{
+    json_auto_t *arns = json_array();
+    const json_t *task;
+    size_t n, m;
+
+    json_array_foreach(before, n, task) json_array_append(arns, json_object_get(task, "taskArn"));
+    json_auto_t *now = cluster_describe(cli, "DescribeTasks", cluster_name(cli), "tasks",
+                                        json_incref(arns), "tasks", NULL, error);
     if (!now)
         return FALSE;
-    json_object_foreach(before, key, id)
+    json_array_foreach(before, n, task)
     {
-        if (!json_equal(json_object_get(now, key), id))
-            return fail(error, COMMAND, "container \"%s\" does not run as before", key);
+        const json_t *same = NULL, *one;
+        json_array_foreach(now, m, one) if (json_equal(json_object_get(one, "taskArn"),
+                                                       json_object_get(task, "taskArn"))) same =
+            one;
+        if (!stop_was_asked(same) && !check_task(task, same, error))
+            return FALSE;
     }
     return TRUE;
 }
@@ -230,7 +264,7 @@ static gboolean upgrade_one(const Roll *roll, const json_t *agent, GError **erro
 {
     const char *id = verb_text(agent, "InstanceId");
     const char *sha256 = json_object_get(agent, "External") ? NULL : roll->sha256;
-    json_auto_t *before = containers_on(roll->cli, agent, error);
+    json_auto_t *before = tasks_on(roll->cli, agent, error);
     g_autoptr(GError) cause = NULL, worse = NULL;
     gboolean touched;
 
@@ -239,7 +273,7 @@ static gboolean upgrade_one(const Roll *roll, const json_t *agent, GError **erro
     ui_step(id);
     gboolean placed = put(roll, agent, &touched, &cause);
     if (placed)
-        ui_step_done("replaced; %zu containers run", json_object_size(before));
+        ui_step_done("replaced; %u containers run", count_running(before));
     else
         ui_step_failed();
     if (!touched) {
@@ -247,7 +281,7 @@ static gboolean upgrade_one(const Roll *roll, const json_t *agent, GError **erro
         return FALSE;
     }
     if (placed && agent_wait(roll->cli, id, connected_at(agent), sha256, roll->timeout_s, &cause) &&
-        check_tasks(roll->cli, agent, before, &cause))
+        check_tasks(roll->cli, before, &cause))
         return TRUE;
     if (!put_back(roll, agent, &worse) ||
         !agent_wait(roll->cli, id, connected_at(agent), NULL, HEALTHY_SECONDS, &worse))

@@ -100,6 +100,9 @@ def execs(m, task):
     tap.is_((done.returncode, done.stdout, done.stderr), (42, "out\n", "err\n"), "exec passes exit code and both outputs")
     done = shell("cat; echo end", input="a\nb'\"\n")
     tap.is_((done.returncode, done.stdout), (0, "a\nb'\"\nend\n"), "standard input is piped")
+    done = subprocess.run(["script", "-qec", f"{BUILD}/berth exec {task} -- sh -c 'test -t 0 && test -t 1 && exit 7'", "/dev/null"],
+                          env=m.env, stdin=subprocess.DEVNULL, capture_output=True, timeout=30)
+    tap.is_(done.returncode, 7, "with a terminal here there is one in the container")
     hostile = ["a b", "it's", '"q"', "$(touch /tmp/owned)", "`id`", ";exit 9", "new\nline", "\\", "*", "", "--help", "!x"]
     done = m.berth("exec", task, "--", "sh", "-c", 'for a; do printf "<%s>" "$a"; done', "sh", *hostile)
     tap.is_(done.stdout, "".join(f"<{a}>" for a in hostile), "hostile words arrive as they are")
