@@ -7,11 +7,13 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define MANIFEST_MAX (64 * 1024)
 #define BLOCK        (1024 * 1024)
+#define TEMPORARY    "new-" /* in front of a copy that is not whole yet */
 
 /* ---- image.json */
 
@@ -180,6 +182,7 @@ static gboolean blob_copy(const char *store, int from, const char *temporary, ch
 
     if (to < 0)
         return fail(error, INTERNAL, "cannot make \"%s\": %s", temporary, g_strerror(errno));
+    flock(to, LOCK_EX); /* not a leftover while this process lives */
     CryptoDigest *digest = crypto_digest_new();
     gboolean copied = copy_all(from, to, digest, ret_bytes, error);
     crypto_digest_end(digest, hex);
@@ -196,7 +199,7 @@ gboolean image_blob_add(const char *store, const char *file, char **ret_sha256, 
                         GError **error)
 {
     g_autofree char *nonce = id_hex32();
-    g_autofree char *name = g_strconcat("new-", nonce, NULL);
+    g_autofree char *name = g_strconcat(TEMPORARY, nonce, NULL);
     g_autofree char *temporary = image_blob_path(store, name);
     g_autofree char *folder = g_path_get_dirname(temporary);
     g_autofree char *sha256 = NULL;
@@ -240,4 +243,21 @@ void image_blob_delete(const char *store, const char *sha256)
     g_autofree char *path = image_blob_path(store, sha256);
 
     unlink(path);
+}
+
+void image_store_tidy(const char *store)
+{
+    g_autofree char *folder = g_build_filename(store, "blobs", NULL);
+    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+    const char *name;
+
+    while (dir && (name = g_dir_read_name(dir))) {
+        g_autofree char *path = g_build_filename(folder, name, NULL);
+        int fd = g_str_has_prefix(name, TEMPORARY) ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+        if (fd < 0)
+            continue;
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+            unlink(path);
+        close(fd);
+    }
 }

@@ -57,3 +57,5 @@ gboolean image_blob_judge(const char *store, const char *sha256, const char *for
                           ImageFacts *ret_facts, GError **error);
 /* Absent is fine. */
 void image_blob_delete(const char *store, const char *sha256);
+/* Removes what copies left whose process was killed; those that run are left alone. */
+void image_store_tidy(const char *store);

@@ -106,6 +106,7 @@ static gboolean import(World *world, Image *image, GError **error)
 {
     gboolean folder = is_folder(image->location);
 
+    image_store_tidy(world->config->image_dir); /* of an import that was killed, maybe this one */
     if (!judge_owner(world, image, error))
         return FALSE;
     if (g_strcmp0(image->import_format, "berth") == 0 && !folder)
