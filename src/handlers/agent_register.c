@@ -1,11 +1,13 @@
 /* Container instances as their agents make them: register, deregister, where to connect. */
 #include "base/errors.h"
 #include "base/id.h"
+#include "base/signer.h"
 #include "handlers/agent_self.h"
 #include "handlers/ecs_common.h"
 #include "handlers/table.h"
 #include "store/agents.h"
 #include "store/ecs_tags.h"
+#include "store/region_secrets.h"
 
 #include <string.h>
 
@@ -162,20 +164,51 @@ static gboolean registration_read(const Request *rq, Registration *r, GError **e
 
 /* -- which machine, which row */
 
-/* The instance that the caller's credentials were made for; NULL (no error) for other callers. */
+/* The instance of the identity document that came along, signed with the region's key, for a caller
+ * of its account; caller frees. NULL without an error when there is none. */
+static char *document_instance(Request *rq, GError **error)
+{
+    const char *text = request_text(rq, "instanceIdentityDocument");
+    const char *signature = request_text(rq, "instanceIdentityDocumentSignature");
+    g_autofree char *sealed = NULL, *certificate = NULL;
+    gboolean found = FALSE;
+
+    if (!text || !*text || !signature || !*signature)
+        return NULL;
+    if (!region_secrets_get(rq->tx, REGION_SECRET_IDENTITY, &found, &sealed, &certificate, error))
+        return NULL;
+    json_auto_t *tree = json_loads(text, 0, NULL);
+    const char *instance = tree_text(tree, "instanceId");
+    if (!found || !signer_verify(certificate, text, signature) || !instance ||
+        g_strcmp0(tree_text(tree, "accountId"), rq->account_id) != 0)
+        return fail_null(error, ECS_CLIENT,
+                         "the instance identity document is not signed by this region, or not of "
+                         "this account");
+    return g_strdup(instance);
+}
+
+/* The instance that the caller's credentials were made for, or whose signed document came along;
+ * NULL (no error) for other callers. */
 static AgentMachine *caller_machine(Request *rq, GError **error)
 {
-    const char *subject = rq->identity->subject;
     GError *cause = NULL;
+    g_autofree char *subject =
+        agent_is_caller(rq) ? g_strdup(rq->identity->subject) : document_instance(rq, &cause);
 
-    if (!agent_is_caller(rq))
+    if (cause) {
+        g_propagate_error(error, cause);
+        return NULL;
+    }
+    if (!agent_is_caller(rq) && !subject)
         return NULL;
     AgentMachine *machine =
         subject ? agents_machine(rq->tx, rq->account_id, subject, &cause) : NULL;
     if (!machine && !cause)
-        cause = g_error_new(BERTH_ERROR, ERROR_ECS_CLIENT,
-                            "instance \"%s\", for which these credentials were made, does not run",
-                            subject ? subject : "");
+        cause = g_error_new(
+            BERTH_ERROR, ERROR_ECS_CLIENT,
+            "instance \"%s\", for which these credentials or document were made, does not "
+            "run",
+            subject ? subject : "");
     if (cause)
         g_propagate_error(error, cause);
     return machine;

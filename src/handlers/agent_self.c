@@ -26,12 +26,34 @@ static gboolean check_one(Request *rq, const char *named, GError **error)
     return TRUE;
 }
 
+/* What a task may call in ECS has the members "cluster" and "tasks". */
+static gboolean check_own_task(Request *rq, GError **error)
+{
+    const json_t *tasks = request_member(rq, "tasks");
+    gboolean own = json_array_size(tasks) > 0;
+    const json_t *named;
+    gsize n;
+
+    if (!tasks && !request_member(rq, "cluster"))
+        return TRUE;
+    json_array_foreach(tasks, n, named)
+    {
+        const char *text = json_string_value(named);
+        const char *slash = text ? strrchr(text, '/') : NULL;
+        own = own && g_strcmp0(slash ? slash + 1 : text, rq->identity->subject) == 0;
+    }
+    return own || fail(error, ACCESS_DENIED, "User: %s is not authorized to act for other tasks",
+                       rq->identity->principal_arn);
+}
+
 gboolean agent_check_self(Request *rq, GError **error)
 {
     static const char *const members[] = { "containerInstance", "containerInstanceArn" };
     const json_t *named;
     gsize n;
 
+    if (rq->identity->session == SESSION_TASK)
+        return check_own_task(rq, error);
     if (!agent_is_caller(rq))
         return TRUE;
     for (gsize i = 0; i < G_N_ELEMENTS(members); i++) {

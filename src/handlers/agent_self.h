@@ -1,5 +1,6 @@
 /*
- * handlers/agent_self.h - an agent's calls are about its own container instance only
+ * handlers/agent_self.h - an agent's calls are about its own container instance only, a task's
+ * about itself
  *
  * A session of the agent's role was made for one instance. Whatever container instance a request
  * of such a session names must be registered on that instance.
@@ -10,6 +11,7 @@
 
 /* Whether rq comes from a container agent. */
 gboolean agent_is_caller(const Request *rq);
-/* TRUE for every other caller, and for an agent that names nobody else in "containerInstance",
- * "containerInstances" or "containerInstanceArn". Error: ACCESS_DENIED; those of db.h. */
+/* A task names itself in "tasks", nobody else. TRUE for every other caller, and for an agent that
+ * names nobody else in "containerInstance", "containerInstances" or "containerInstanceArn". Error:
+ * ACCESS_DENIED; those of db.h. */
 gboolean agent_check_self(Request *rq, GError **error);

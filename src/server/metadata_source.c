@@ -1,6 +1,7 @@
 #include "server/metadata_source.h"
 #include "base/clock.h"
 #include "base/errors.h"
+#include "base/log.h"
 #include "store/metadata.h"
 #include "store/region_secrets.h"
 #include "store/roles.h"
@@ -166,10 +167,10 @@ static char *granted_lookup(MetadataSource *source, const MetadataFacts *facts, 
 {
     pthread_mutex_lock(&source->lock);
     const Granted *granted = g_hash_table_lookup(source->granted, facts->text[FACT_INSTANCE_ID]);
-    char *document =
-        granted && granted->renew_us > now_us && strcmp(granted->role_id, facts->text[FACT_ROLE_ID]) == 0
-            ? g_strdup(granted->document)
-            : NULL;
+    char *document = granted && granted->renew_us > now_us &&
+                             strcmp(granted->role_id, facts->text[FACT_ROLE_ID]) == 0
+                         ? g_strdup(granted->document)
+                         : NULL;
     pthread_mutex_unlock(&source->lock);
     return document;
 }
@@ -219,6 +220,18 @@ static gboolean signer_secret(const MetadataSource *source, DbTx *tx, char **ret
                               error);
 }
 
+/* For whoever checks signatures of documents. */
+static void publish_certificate(const MetadataSource *source, const char *certificate)
+{
+    g_autofree char *file =
+        g_build_filename(source->context->config->state_dir, "tls", "instance-identity.crt", NULL);
+    g_autoptr(GError) cause = NULL;
+
+    if (!g_file_set_contents_full(file, certificate, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0644,
+                                  &cause))
+        log_line(LOG_WARN, "metadata", "the certificate is not published: %s", cause->message);
+}
+
 static Signer *signer_load(const MetadataSource *source, GError **error)
 {
     g_autoptr(DbTx) tx = db_begin(source->context->region, DB_MODE_READ, error);
@@ -231,6 +244,7 @@ static Signer *signer_load(const MetadataSource *source, GError **error)
         return NULL;
     Signer *signer = signer_new(key, certificate, error);
     explicit_bzero(key, strlen(key));
+    publish_certificate(source, certificate);
     return signer;
 }
 

@@ -12,6 +12,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+from agent_sim import ATTRIBUTES, RESOURCES
 from berth_test import Berth, free_port, run, tap
 from metadata_client import Metadata
 from region_rows import IMAGE, end, launch, make_region
@@ -167,8 +168,8 @@ def document(berth, guest, instance, account):
             "the identity document says who it is")
     signature = guest.read("dynamic/instance-identity/signature")
     rsa2048 = guest.read("dynamic/instance-identity/rsa2048")
-    certificate = "\n".join(
-        r[0] for r in berth.sql("SELECT public FROM region_secrets WHERE name = 'identity-document'"))
+    with open(berth.state_dir + "/tls/instance-identity.crt") as f:
+        certificate = f.read()
     with tempfile.TemporaryDirectory() as folder:
         def put(name, data):
             with open(f"{folder}/{name}", "wb") as f:
@@ -184,6 +185,24 @@ def document(berth, guest, instance, account):
         out = subprocess.run(["openssl", "smime", "-verify", "-in", cms, "-inform", "PEM", "-certfile",
                               cert, "-noverify"], capture_output=True, text=True)
         tap.is_(out.stdout, text, "rsa2048 is a message that brings it, signed")
+
+
+def registration(berth, guest, instance):
+    """An agent without the instance's credentials shows the signed document."""
+    document = guest.read("dynamic/instance-identity/document")
+    signature = guest.read("dynamic/instance-identity/signature")
+    ecs = berth.client("ecs")
+    ecs.create_cluster(clusterName="default")
+    def register(document, signature):
+        return ecs.register_container_instance(
+            instanceIdentityDocument=document, instanceIdentityDocumentSignature=signature,
+            totalResources=RESOURCES, attributes=ATTRIBUTES)["containerInstance"]
+    tap.is_(register(document, signature)["ec2InstanceId"], instance["InstanceId"],
+            "a signed document says on which instance an agent runs")
+    for wrong, claim in ((document.replace(instance["InstanceId"], "i-0123456789abcdef0"), "another instance's name in it"),
+                         (document.replace(berth.account_id, "999999999999"), "another account's"), ("x", "no document")):
+        tap.raises("ClientException", lambda: register(wrong, signature), f"{claim} is not taken", 400)
+    tap.ok("ec2InstanceId" not in register("", ""), "none says nothing")
 
 
 def credentials(berth, guest, instance):
@@ -259,6 +278,7 @@ with Berth(config=CONFIG) as berth:
              two.get("meta-data/iam/security-credentials/")[0], two.get("meta-data/iam/info")[0]),
             (404, 404, 404, 404), "what an instance has not is not there")
     document(berth, one, full, berth.account_id)
+    registration(berth, one, full)
     credentials(berth, one, full)
 
     # -- options

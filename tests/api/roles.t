@@ -176,6 +176,13 @@ def task_roles(berth, iam):
     tap.is_(berth.client("sts", *keys_of(mine)).get_caller_identity()["Arn"],
             f"arn:aws:sts::{account}:assumed-role/app/{task_id}", "the API knows them as the task's")
     tap.raises("AccessDeniedException", lambda: berth.client("ecs", *keys_of(mine)).list_tasks(), "with nothing that the account may", 400)
+    self_made = berth.client("ecs", *keys_of(mine))
+    tap.raises("AccessDeniedException", lambda: self_made.get_task_protection(cluster="default", tasks=["0" * 32]), "nor ask about another task", 400)
+    tap.raises("AccessDeniedException", lambda: self_made.get_task_protection(cluster="default"), "nor about all of them", 400)
+    tap.raises("AccessDeniedException", lambda: self_made.update_task_protection(cluster="default", tasks=[arn, "0" * 32], protectionEnabled=True),
+               "nor protect another beside itself", 400)
+    got = self_made.get_task_protection(cluster="default", tasks=[arn])
+    tap.is_(len(got["protectedTasks"] + got["failures"]), 1, "only about itself")
     tap.raises("AccessDeniedException", lambda: berth.client("ecs", *keys_of(execution)).submit_task_state_change(task=arn, status="RUNNING"),
                "nor may the execution role report for an agent", 400)
 
