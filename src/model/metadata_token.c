@@ -2,10 +2,11 @@
 
 #include <string.h>
 
-#define MAC_SIZE   24
+#define MAC_SIZE   26 /* a multiple of 3 with the rest: base64 leaves no bit that may vary */
 #define PLAIN_SIZE (8 + METADATA_TOKEN_NONCE)
 #define RAW_SIZE   (PLAIN_SIZE + MAC_SIZE)
 
+G_STATIC_ASSERT(RAW_SIZE % 3 == 0);
 G_STATIC_ASSERT((RAW_SIZE + 2) / 3 * 4 + 1 == METADATA_TOKEN_SIZE);
 
 static void token_mac(const guint8 key[CRYPTO_KEY_SIZE], const char *instance_id,
@@ -39,7 +40,7 @@ void metadata_token_make(const guint8 key[CRYPTO_KEY_SIZE], const char *instance
 static gboolean token_decode(const char *token, guint8 ret_raw[RAW_SIZE])
 {
     static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-                                   "0123456789-_=";
+                                   "0123456789-_";
     gsize length = strlen(token);
 
     if (length != METADATA_TOKEN_SIZE - 1 || strspn(token, alphabet) != length)
