@@ -28,8 +28,7 @@ def definition(ecs, family, secrets, **more):
     return ecs.register_task_definition(family=family, containerDefinitions=[
         {"name": "app", "image": "busybox", "memory": 64, "secrets": [
             {"name": n, "valueFrom": v} for n, v in secrets],
-         "environment": [{"name": "PLAIN", "value": "p"}], **more}],
-        executionRoleArn="arn:aws:iam::123456789012:role/exec")["taskDefinition"]["taskDefinitionArn"]
+         "environment": [{"name": "PLAIN", "value": "p"}], **more}])["taskDefinition"]["taskDefinitionArn"]
 
 
 def run(ecs, arn, **more):
