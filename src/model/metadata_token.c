@@ -50,7 +50,8 @@ static gboolean token_decode(const char *token, guint8 ret_raw[RAW_SIZE])
     g_strdelimit(text, "_", '/');
     gsize size = 0;
     g_autofree guchar *raw = g_base64_decode(text, &size);
-    if (size != RAW_SIZE)
+    g_autofree char *again = g_base64_encode(raw, size); /* bits that mean nothing are zero */
+    if (size != RAW_SIZE || strcmp(again, text) != 0)
         return FALSE;
     memcpy(ret_raw, raw, RAW_SIZE);
     return TRUE;
