@@ -99,8 +99,10 @@ static void change(GRand *rand, GPtrArray *seeds)
         const char *other = g_bytes_get_data(
             g_ptr_array_index(seeds, g_rand_int(rand) % seeds->len), &other_length);
         gsize from = other_length ? g_rand_int(rand) % other_length : 0;
-        g_string_insert_len(input, (gssize)at, other + from,
-                            (gssize)MIN(other_length - from, 1 + g_rand_int(rand) % 32));
+        gsize wanted = 1 + g_rand_int(rand) % 32;
+        if (other_length)
+            g_string_insert_len(input, (gssize)at, other + from,
+                                (gssize)MIN(other_length - from, wanted));
     }
     }
     if (input->len > INPUT_MAX)
