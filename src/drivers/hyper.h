@@ -108,7 +108,7 @@ typedef struct {
     Accelerator accelerator;
     const char *architecture;
     const char *mac;
-    const char *ip; /* the guest may send from no other; NULL: from any */
+    const char *ip;   /* the guest may send from no other; NULL: from any */
     const char *disk; /* volumes */
     const char *seed;
     const char *kernel; /* NULL: boots from its disk */
@@ -137,6 +137,9 @@ gboolean hyper_shutdown(Hyper *hyper, const char *uuid, GError **error);
 gboolean hyper_reboot(Hyper *hyper, const char *uuid, GError **error);
 /* Powers off at once. Absent or off is fine. */
 gboolean hyper_destroy(Hyper *hyper, const char *uuid, GError **error);
+/* Takes the seed disk out of what the domain is started with from now on, and deletes its volume; a
+ * guest that runs keeps what it has open. Absent is fine. */
+gboolean hyper_seed_remove(Hyper *hyper, const char *uuid, const char *volume, GError **error);
 /* Absent is fine. */
 gboolean hyper_undefine(Hyper *hyper, const char *uuid, GError **error);
 

@@ -196,6 +196,23 @@ gboolean hyper_undefine(Hyper *hyper, const char *uuid, GError **error)
     return domain_act(hyper, uuid, "undefine", undefine, DOMAIN_ABSENT, error);
 }
 
+static int detach_seed(virDomainPtr domain)
+{
+    static const char xml[] = "<disk type='file' device='disk'>"
+                              "<target dev='" HYPER_SEED_DEVICE "' bus='virtio'/></disk>";
+
+    return virDomainDetachDeviceFlags(domain, xml, VIR_DOMAIN_AFFECT_CONFIG) == 0 ||
+                   hyper_last_is(VIR_ERR_DEVICE_MISSING)
+               ? 0
+               : -1;
+}
+
+gboolean hyper_seed_remove(Hyper *hyper, const char *uuid, const char *volume, GError **error)
+{
+    return domain_act(hyper, uuid, "detach the seed disk of", detach_seed, DOMAIN_OFF, error) &&
+           hyper_volume_delete(hyper, volume, error);
+}
+
 /* ---- listing */
 
 void hyper_listed_free(HyperListed *listed)

@@ -207,7 +207,7 @@ static void write_devices(Xml *xml, const HyperSettings *settings, const HyperDo
     open_element(xml, "devices", NULL);
     write_disk(xml, paths->disk_path, "qcow2", "vda", FALSE, "root");
     if (paths->seed_path)
-        write_disk(xml, paths->seed_path, "raw", "vdb", TRUE, "seed");
+        write_disk(xml, paths->seed_path, "raw", HYPER_SEED_DEVICE, TRUE, "seed");
     write_network(xml, settings, domain);
     write_ports(xml, paths);
     open_element(xml, "rng", "model", "virtio", NULL);

@@ -11,6 +11,8 @@
 
 #include <netinet/in.h>
 
+#define HYPER_SEED_DEVICE "vdb"
+
 /* Where a domain's parts lie on its host, as the driver looked them up. */
 typedef struct {
     const char *disk_path;

@@ -128,6 +128,18 @@ static gboolean record_reachable(World *world, const Instance *i, GError **error
     return TRUE;
 }
 
+/* The first boot is over: what the seed told, secrets of user data perhaps, lies nowhere any more.
+ * Before that is written down, so that a process that is killed here is followed by another try. */
+static gboolean seed_remove(Hyper *hyper, const Instance *i, GError **error)
+{
+    g_autofree char *volume = g_strconcat(i->id, ".seed.iso", NULL);
+
+    if (!hyper_seed_remove(hyper, i->domain_uuid, volume, error))
+        return FALSE;
+    FAULT_POINT("instance.seed-removed");
+    return TRUE;
+}
+
 StepResult instance_watch(World *world, Hyper *hyper, const Instance *i, gint64 *ret_again_ms,
                           GError **error)
 {
@@ -140,15 +152,15 @@ StepResult instance_watch(World *world, Hyper *hyper, const Instance *i, gint64 
         g_propagate_error(error, g_steal_pointer(&cause));
         return STEP_FAILED;
     }
+    gboolean known = keys || i->host_keys;
+    gboolean reachable = i->reachable_us || answers(i->private_ip);
+    if (known && reachable && !seed_remove(hyper, i, error))
+        return STEP_FAILED;
     if (keys && g_strcmp0(keys, i->host_keys) != 0 && !record_keys(world, i, keys, error))
         return STEP_FAILED;
-    gboolean reachable = i->reachable_us != 0;
-    if (!reachable && answers(i->private_ip)) {
-        if (!record_reachable(world, i, error))
-            return STEP_FAILED;
-        reachable = TRUE;
-    }
-    if (reachable && (keys || i->host_keys))
+    if (reachable && !i->reachable_us && !record_reachable(world, i, error))
+        return STEP_FAILED;
+    if (reachable && known)
         return STEP_SETTLED;
     gint64 age_us = clock_now_us() - i->launched_us;
     *ret_again_ms = age_us < BOOTING_US ? POLL_MS : POLL_SLOW_MS;

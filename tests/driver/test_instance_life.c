@@ -4,7 +4,12 @@
  */
 #include "../lib/region.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define URI   "qemu:///system"
 #define IMAGE "ami-00000000000000001"
@@ -102,6 +107,45 @@ static void test_console_is_served(void)
     assert_wait(1, "t", "SELECT output IS NOT NULL FROM console_output WHERE instance_id = '%s'", id);
 }
 
+/* sshd's port answers at the guest's address, and its host key's file has a line: as booted. */
+static void test_seed_goes_after_first_boot(void)
+{
+    g_autofree char *id = launch(16);
+    g_autofree char *ip = test_region_ask(region, "SELECT host(private_ip) FROM instances"
+                                          " WHERE instance_id = '%s'", id);
+    g_autofree char *file = g_strdup_printf("/var/lib/libvirt/images/%s-console/%s.hostkey",
+                                            region->config->name, id);
+    g_autofree char *add = g_strdup_printf("ip address add %s/32 dev lo", ip);
+    g_autofree char *del = g_strdup_printf("ip address del %s/32 dev lo", ip);
+    g_autofree char *before = test_region_left(region);
+    g_autofree char *seed = g_strconcat(id, ".seed.iso", NULL);
+    struct sockaddr_in here = { .sin_family = AF_INET, .sin_port = g_htons(22) };
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    g_assert_nonnull(strstr(before, seed));
+    g_assert_cmpint(system(add), ==, 0);
+    g_assert_cmpint(inet_pton(AF_INET, ip, &here.sin_addr), ==, 1);
+    g_assert_cmpint(bind(fd, (struct sockaddr *)&here, sizeof here), ==, 0);
+    g_assert_cmpint(listen(fd, 5), ==, 0);
+    g_assert_true(g_file_set_contents(file, "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6"
+                                            "UOoqKLsabgH5C9okWi0dh2l9GKJl\n", -1, NULL));
+    assert_wait(20, "t", "SELECT reachable_at IS NOT NULL AND host_keys IS NOT NULL FROM instances"
+                " WHERE instance_id = '%s'", id);
+    close(fd);
+    g_assert_cmpint(system(del), ==, 0);
+    g_autofree char *after = test_region_left(region);
+    g_assert_null(strstr(after, seed));
+    desire(id, "stopped");
+    assert_wait(10, "t", "SELECT count(*) > 0 FROM history WHERE object_id = '%s'"
+                " AND what LIKE 'asked to shut%%'", id);
+    test_region_do(region, "UPDATE history SET at = at - interval '2 minutes'");
+    assert_wait(30, "off", "SELECT seen FROM instances WHERE instance_id = '%s'", id);
+    desire(id, "running"); /* and boots without it */
+    assert_wait(30, "running", "SELECT seen FROM instances WHERE instance_id = '%s'", id);
+    desire(id, "terminated");
+    assert_wait(30, "t", "SELECT terminated_at IS NOT NULL FROM instances WHERE instance_id = '%s'", id);
+}
+
 static void test_power_cut_is_told(void)
 {
     g_autofree char *id = launch(12);
@@ -165,6 +209,7 @@ int main(int argc, char **argv)
     g_test_add_func("/image/backing file is refused", test_bad_image_is_refused);
     g_test_add_func("/instance/runs, stops, starts, terminates", test_life);
     g_test_add_func("/instance/console is served, and kept to the end", test_console_is_served);
+    g_test_add_func("/instance/seed disk goes after the first boot", test_seed_goes_after_first_boot);
     g_test_add_func("/instance/power cut behind our back is told", test_power_cut_is_told);
     g_test_add_func("/instance/lost domain ends it", test_lost_domain_ends_instance);
     g_test_add_func("/instance/domain without a row is removed", test_leftover_is_removed);
