@@ -13,12 +13,13 @@ gboolean history_add_all(DbTx *tx, const char *kind, const char *const *ids, con
                    DB_ARGS(kind, db_text_array(tx, ids, -1), what), NULL);
 }
 
+#define NEWEST_US DB_US("max(at)")
+
 gboolean history_find(DbTx *tx, const char *id, const char *what, gint64 *ret_at_us, GError **error)
 {
-    g_autoptr(PGresult) res = db_query(tx, error,
-                                       "SELECT " DB_US("max(at)") " FROM history"
-                                       " WHERE object_id = $1 AND what = $2",
-                                       DB_ARGS(id, what));
+    g_autoptr(PGresult) res =
+        db_query(tx, error, "SELECT " NEWEST_US " FROM history WHERE object_id = $1 AND what = $2",
+                 DB_ARGS(id, what));
 
     if (!res)
         return FALSE;

@@ -3,21 +3,21 @@
 
 #include <string.h>
 
+#define LAUNCHED_US   DB_US("i.launched_at")
+#define HOST_KEYS_US  DB_US("i.host_keys_at")
+#define REACHABLE_US  DB_US("i.reachable_at")
+#define SEEN_US       DB_US("i.seen_at")
+#define TERMINATED_US DB_US("i.terminated_at")
 #define COLUMNS                                                                                    \
     "i.instance_id, i.account_id, i.reservation_id, i.launch_index, i.image_id, m.architecture,"   \
     " m.ssh_user, i.instance_type, i.vcpus, i.memory_mib, i.key_name, i.public_key, i.zone_name,"  \
     " i.host_id, i.subnet_id, host(i.private_ip), i.mac, i.domain_uuid, i.eni_id,"                 \
     " i.root_volume_id, i.root_volume_gib, i.root_device_name, i.instance_profile,"                \
-    " i.client_token, i.details, " DB_US(                                                          \
-        "i.launched_at") ", i.desired, i.generation,"                                              \
-                         " i.reboot_generation, i.disable_api_termination, i.shutdown_behavior = " \
-                         "'terminate',"                                                            \
-                         " i.transition_reason, i.seen, i.seen_generation, "                       \
-                         "i.rebooted_generation, i.ever_defined,"                                  \
-                         " i.fault, i.fault_message, i.host_keys, " DB_US(                         \
-                             "i.host_keys_at") ", " DB_US("i.reachable_at") ", " DB_US("i.seen_"   \
-                                                                                       "at") ","   \
-                                                                                             " " DB_US("i.terminated_at")
+    " i.client_token, i.details, " LAUNCHED_US ", i.desired, i.generation,"                        \
+    " i.reboot_generation, i.disable_api_termination, i.shutdown_behavior = 'terminate',"          \
+    " i.transition_reason, i.seen, i.seen_generation, i.rebooted_generation, i.ever_defined,"      \
+    " i.fault, i.fault_message, i.host_keys, " HOST_KEYS_US ", " REACHABLE_US ", " SEEN_US         \
+    ", " TERMINATED_US
 #define FROM " FROM instances i JOIN images m USING (image_id) "
 
 static char *take_text(const PGresult *res, int row, int *column)

@@ -13,8 +13,7 @@ gboolean instances_record_seen(DbTx *tx, const char *id, InstanceSeen seen,
 
 gboolean instances_record_halt_reason(DbTx *tx, const char *id, const char *reason, GError **error)
 {
-    return db_exec(tx, error,
-                   "UPDATE instances SET transition_reason = $2 WHERE instance_id = $1",
+    return db_exec(tx, error, "UPDATE instances SET transition_reason = $2 WHERE instance_id = $1",
                    DB_ARGS(id, reason), NULL);
 }
 
