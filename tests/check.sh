@@ -8,7 +8,9 @@ cd "$(dirname "$0")/.." || exit 2
 export BUILD=${BUILD:-build} BERTH_CHECK_ANSWERS=1 LC_ALL=C.UTF-8
 export PATH="/usr/sbin:/usr/bin:/sbin:/bin:$PATH"
 kinds=${*:-lint unit fuzz db driver api crash e2e}
-list=$(mktemp) && trap 'rm -f "$list"' EXIT
+# shellcheck source=tests/lib/libvirt.sh
+. tests/lib/libvirt.sh
+list=$(mktemp) && trap 'rm -f "$list"; libvirt_return' EXIT
 # A sanitizer's finding ends the program, also when it is a leak seen at its end; foreign ones are listed.
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=1}
 export LSAN_OPTIONS=${LSAN_OPTIONS:-suppressions=$PWD/tests/lsan.supp:print_suppressions=0}
@@ -26,6 +28,7 @@ for kind in $kinds; do
     done
     [ -s "$list" ] || continue
     case $kind in unit | fuzz) jobs=2 ;; *) jobs=1 ;; esac
+    case $kind in driver | crash) libvirt_borrow ;; e2e) libvirt_return ;; esac
     echo "== $kind ($(wc -l <"$list") files)"
     prove -j "$jobs" --timer --merge -e '' - <"$list" || status=1
 done
