@@ -4,6 +4,8 @@
 set -u
 # shellcheck source=tests/lib/scratch.sh
 . "$(dirname "$0")/../lib/scratch.sh"
+# shellcheck source=tests/lib/libvirt.sh
+. tests/lib/libvirt.sh
 
 # What this machine has that an installation adds to; one thing a line.
 world() {
@@ -34,7 +36,7 @@ network_is() { virsh -q -c qemu:///system net-info "$1" >/dev/null; }
 hosts_well() { [[ $(berth host list | grep -c ' OK ') == 2 ]]; }
 
 scratch_new
-trap 'scratch_gone; rm -rf "$scratch_root" "$scratch_root.out"' EXIT
+trap 'scratch_gone; libvirt_return; rm -rf "$scratch_root" "$scratch_root.out"' EXIT
 trap 'exit 130' INT TERM HUP
 
 # ---- up
@@ -106,11 +108,14 @@ END
 kill -9 "$(daemon_pid berthd)" "$(daemon_pid postgresql)"
 check "destroy works with berthd and PostgreSQL dead" seconds_of berth destroy --yes
 remark <"$scratch_root.out"
+# destroy stopped libvirtd if up had started it
+libvirt_borrow
 check "a foreign network with a like name is still there" network_is "$foreign"
 virsh -q -c qemu:///system net-undefine "$foreign" >/dev/null
 left=$(world | of_ours)
 check "nothing is left in libvirt, users, links or its files" test -z "$left"
 [[ -z $left ]] || remark <<<"$left"
+libvirt_return
 check "no process is left" within 5 test "$(processes)" = 0
 check "no file is left below its folder" test ! -e "$scratch_root"
 [[ ! -e $scratch_root ]] || find "$scratch_root" | head -20 | remark
