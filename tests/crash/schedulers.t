@@ -217,7 +217,8 @@ def journey(fault=None, trace=None):
         **at, tasks=arns)["tasks"]} == {"RUNNING"})
     web = mortal.call(lambda: ecs.describe_tasks(
         **at, tasks=ecs.list_tasks(**at, serviceName="web")["taskArns"])["tasks"])
-    equal(sorted(t["availabilityZone"] for t in web), ["home-1a", "home-1b"], "zones of the two")
+    if not fault:  # after a kill the first agent that returns may take more than its share
+        equal(sorted(t["availabilityZone"] for t in web), ["home-1a", "home-1b"], "zones of the two")
     mortal.call(ecs.update_container_instances_state, **at, containerInstances=[names[0]],
                 status="DRAINING")
 
@@ -239,10 +240,15 @@ def journey(fault=None, trace=None):
     mortal.wait("all stopped", lambda: berth.sql(
         "SELECT count(*) FROM tasks JOIN clusters USING (cluster_id)"
         f" WHERE cluster_name = '{cluster}' AND last_status <> 'STOPPED'") == [["0"]])
-    if fault:
-        mortal.wait("its death", lambda: mortal.deaths == 1)
     check_books(cluster)
     mortal.on_restart = lambda: None
+    return mortal.deaths == 1
+
+
+def killed_life(point):
+    """Steps are merged differently from run to run: a point passed less often than traced is killed at its first pass."""
+    if not journey(point):
+        equal(journey(point.split(":")[0] + ":1"), True, "its death")
 
 
 def check_books(cluster):
@@ -320,7 +326,7 @@ with Berth(role="all") as berth:
         if not wanted:
             case("a service's life without a kill, whose points are written down", points)
         for point in wanted:
-            case(f"a service's life, killed at {point}", journey, point)
+            case(f"a service's life, killed at {point}", killed_life, point)
         if not sys.argv[1:]:
             for point in ("janitor.between", "janitor.swept"):
                 case(f"ended tasks are forgotten, killed at {point}", old_tasks_go, point)
