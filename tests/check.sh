@@ -10,12 +10,27 @@ export PATH="/usr/sbin:/usr/bin:/sbin:/bin:$PATH"
 kinds=${*:-lint unit fuzz db driver api crash e2e}
 # shellcheck source=tests/lib/libvirt.sh
 . tests/lib/libvirt.sh
+# shellcheck source=tests/lib/sweep.sh
+. tests/lib/sweep.sh
+export CHECK_LOGS=$PWD/$BUILD/check
+rm -rf "$CHECK_LOGS" && mkdir -p "$CHECK_LOGS"
 list=$(mktemp) && trap 'rm -f "$list"; libvirt_return' EXIT
 # A sanitizer's finding ends the program, also when it is a leak seen at its end; foreign ones are listed.
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=1}
 export LSAN_OPTIONS=${LSAN_OPTIONS:-suppressions=$PWD/tests/lsan.supp:print_suppressions=0}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}
 export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1}
+
+# What failed, in few words and last of all: where a long log is cut, this is what is left of it.
+summary() {
+    local log
+    echo "== failed; whole answers are in $BUILD/check"
+    for log in $(grep -lE '^not ok' "$CHECK_LOGS"/*.tap); do
+        echo "$(basename "$log" .tap): $(grep -cE '^not ok' "$log") not ok, the first:"
+        grep -m 1 -B 2 -A 2 -E '^not ok' "$log" | grep -vE '^(ok |1\.\.)' | cut -c 1-160
+    done | tail -n 40
+}
+
 status=0
 for kind in $kinds; do
     : >"$list"
@@ -28,8 +43,12 @@ for kind in $kinds; do
     done
     [ -s "$list" ] || continue
     case $kind in unit | fuzz) jobs=2 ;; *) jobs=1 ;; esac
-    case $kind in driver | crash) libvirt_borrow || status=1 ;; e2e) libvirt_return ;; esac
+    case $kind in
+    driver | crash) { libvirt_borrow && tests_sweep; } || status=1 ;;
+    e2e) libvirt_borrow && tests_sweep && libvirt_return ;;
+    esac
     echo "== $kind ($(wc -l <"$list") files)"
     prove -j "$jobs" --timer --merge -e tests/lib/one.sh - <"$list" || status=1
 done
+[ $status = 0 ] || summary
 exit $status

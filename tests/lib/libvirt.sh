@@ -17,6 +17,10 @@ libvirt_borrow() {
 }
 
 libvirt_return() {
+    local pid
     [ ${#libvirt_pids[@]} = 0 ] || kill "${libvirt_pids[@]}"
+    for pid in "${libvirt_pids[@]}"; do
+        timeout 20 tail --pid="$pid" -f /dev/null
+    done
     libvirt_pids=()
 }

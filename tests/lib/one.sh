@@ -1,4 +1,11 @@
 #!/bin/bash
 # one.sh TEST - runs one test for prove: a test that bails out has failed, the others still run
+#
+# With CHECK_LOGS its TAP is kept there, for the summary and for whoever reads it afterwards.
 set -o pipefail
-"$@" | sed -u 's/^Bail out!/not ok - bailed out:/'
+log=/dev/null
+[ -z "${CHECK_LOGS:-}" ] || { log=${1#"${BUILD:-build}"/}; log=$CHECK_LOGS/${log//\//-}.tap; }
+"$@" | sed -u 's/^Bail out!/not ok - bailed out:/' | tee "$log"
+status=$?
+[ $status = 0 ] || grep -q '^not ok' "$log" || echo "not ok - ended with status $status" >>"$log"
+exit $status
