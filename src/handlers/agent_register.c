@@ -13,6 +13,7 @@
 
 #define ATTRIBUTES_MAX 500
 #define PORT_MAX       65535
+#define HTTPS_PORT     443
 
 static const char *const register_refused[] = { "platformDevices", NULL };
 
@@ -419,13 +420,20 @@ json_t *deregister_container_instance(Request *rq, GError **error)
                      "attachments", "tags");
 }
 
+/* An address of the channels' listener. A stock agent takes the port of a URL into the name that it
+ * looks for in the certificate: the port that https has by itself is left out. */
+static json_t *channel_url(const Config *config, const char *channel)
+{
+    if (config->channel_port == HTTPS_PORT)
+        return json_sprintf("https://%s/%s/", config->advertise, channel);
+    return json_sprintf("https://%s:%u/%s/", config->advertise, config->channel_port, channel);
+}
+
 /* Where the agent's two channels go. It keeps the answer for hours: the address must not move. */
 json_t *discover_poll_endpoint(Request *rq, GError **error G_GNUC_UNUSED)
 {
     const Config *config = rq->context->config;
 
-    return json_pack("{s:o, s:o}", "endpoint",
-                     json_sprintf("https://%s:%u/acs/", config->advertise, config->channel_port),
-                     "telemetryEndpoint",
-                     json_sprintf("https://%s:%u/tcs/", config->advertise, config->channel_port));
+    return json_pack("{s:o, s:o}", "endpoint", channel_url(config, "acs"), "telemetryEndpoint",
+                     channel_url(config, "tcs"));
 }

@@ -3,6 +3,7 @@
 #include "base/id.h"
 #include "handlers/ecs_common.h"
 #include "handlers/table.h"
+#include "handlers/task_roles.h"
 #include "handlers/tasks.h"
 #include "model/placement.h"
 #include "store/ecs_tags.h"
@@ -85,7 +86,8 @@ static gboolean read_run(Request *rq, Run *run, GError **error)
         return FALSE;
     run->overrides = task_definition_overrides(run->definition->definition,
                                                request_member(rq, "overrides"), error);
-    if (!run->overrides)
+    if (!run->overrides ||
+        !task_roles_check(rq, run->definition->definition, run->overrides, error))
         return FALSE;
     run->hold = task_definition_hold(run->definition->definition, run->overrides);
     run->group =

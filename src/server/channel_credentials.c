@@ -3,15 +3,14 @@
 #include "base/errors.h"
 #include "base/id.h"
 #include "base/log.h"
+#include "handlers/task_roles.h"
 #include "model/ecs_arn.h"
 #include "store/channels.h"
-#include "store/roles.h"
 #include "store/sessions.h"
 #include "store/task_credentials.h"
 
 #include <string.h>
 
-#define TASKS_SERVICE "ecs-tasks.amazonaws.com"
 #define EVERY_MAX_MS  (30 * 60 * 1000)
 #define EVERY_MIN_MS  1000
 
@@ -41,32 +40,20 @@ static gint64 lasts_us(const ChannelWorld *world)
     return (gint64)world->config->role_session_seconds * CLOCK_SECOND_US;
 }
 
-/* The role's name, when the ARN is of a role of this account. */
-static const char *role_name_of(const char *arn, const char *account_id)
-{
-    g_autofree char *prefix = g_strdup_printf("arn:aws:iam::%s:role/", account_id);
-
-    return g_str_has_prefix(arn, prefix) ? strrchr(arn, '/') + 1 : NULL;
-}
-
 /* ACCESS_DENIED when the role is not there, or trusts no tasks. */
 static SessionCredentials *session_grant(Granting *g, SessionKind kind, const char *task_id,
                                          const char *role_arn, GError **error)
 {
     SessionWish wish = { .account_id = g->account_id,
-                         .role_name = role_name_of(role_arn, g->account_id),
                          .session_name = task_id,
                          .kind = kind,
                          .subject = task_id,
                          .expires_us = g->now_us + lasts_us(g->world) };
 
+    if (!g->identity && !(g->identity = db_begin(g->world->identity, DB_MODE_WRITE, error)))
+        return NULL;
+    wish.role_name = task_role_check(g->identity, g->account_id, role_arn, error);
     if (!wish.role_name)
-        return fail_null(error, ACCESS_DENIED, "\"%s\" is no role of account %s", role_arn,
-                         g->account_id);
-    if (!g->identity)
-        g->identity = db_begin(g->world->identity, DB_MODE_WRITE, error);
-    if (!g->identity ||
-        !roles_check_service(g->identity, g->account_id, wish.role_name, TASKS_SERVICE, error))
         return NULL;
     return sessions_grant(g->identity, g->world->master_key, &wish, error);
 }
@@ -90,13 +77,6 @@ static json_t *grant(Granting *g, gint64 task_key, const char *task_id, SessionK
 
 /* -- in payloads */
 
-static const char *role_of(const ChannelTask *task, const char *member)
-{
-    const char *over = json_string_value(json_object_get(task->overrides, member));
-
-    return over && *over ? over : json_string_value(json_object_get(task->definition, member));
-}
-
 static gboolean is_refusal(const GError *error)
 {
     return error_is(error, ERROR_ACCESS_DENIED) || error_is(error, ERROR_NO_SUCH_ENTITY);
@@ -106,10 +86,10 @@ static gboolean is_refusal(const GError *error)
 static gboolean add_one(Granting *g, ChannelTask *task, SessionKind kind, const char *member,
                         json_t **ret_credentials, GError **error)
 {
-    const char *role_arn = role_of(task, member);
+    const char *role_arn = task_role_named(task->definition, task->overrides, member);
     g_autoptr(GError) cause = NULL;
 
-    if (!role_arn || !*role_arn)
+    if (!role_arn)
         return TRUE;
     *ret_credentials = grant(g, task->task_key, task->task_id, kind, role_arn, &cause);
     if (*ret_credentials)
@@ -118,11 +98,7 @@ static gboolean add_one(Granting *g, ChannelTask *task, SessionKind kind, const 
         g_propagate_error(error, g_steal_pointer(&cause));
         return FALSE;
     }
-    g_autofree char *reason = g_strdup_printf(
-        "ECS was unable to assume the role '%s' that was provided for this task. Please verify "
-        "that the role being passed has the proper trust relationship and permissions and that "
-        "your IAM user has permissions to pass this role.",
-        role_arn);
+    g_autofree char *reason = task_role_refusal(role_arn);
     channels_fail_task(g->tx, task->task_key, reason, error);
     return FALSE;
 }

@@ -223,13 +223,20 @@ def task_roles(berth, iam):
     task = payload(acs, agent)
     tap.is_((task["arn"], task["roleCredentials"]["roleArn"]), (over, fetch), "an override names another role")
     for bad in (f"arn:aws:iam::{account}:role/nobody", f"arn:aws:iam::{account}:role/ecsInstanceRole", "arn:aws:iam::999999999999:role/app"):
-        lost = start(overrides={"taskRoleArn": bad})
-        def stopped():
-            t = ecs.describe_tasks(tasks=[lost])["tasks"][0]
-            return t if t["lastStatus"] == "STOPPED" else None
-        t = berth.wait_for(stopped)
-        tap.ok(t and t["stopCode"] == "TaskFailedToStart" and f"ECS was unable to assume the role '{bad}'" in t["stoppedReason"],
-               f"a task does not start without its role {bad}", t)
+        for call in (lambda: start(overrides={"taskRoleArn": bad}),
+                     lambda: ecs.run_task(taskDefinition="t", overrides={"executionRoleArn": bad})):
+            tap.raises("ClientException", call, f"no task is run with {bad}", 400, f"ECS was unable to assume the role '{bad}' that was provided")
+    iam.create_role(RoleName="going", AssumeRolePolicyDocument=TASKS)
+    going = f"arn:aws:iam::{account}:role/going"
+    lost = start(overrides={"taskRoleArn": going})
+    acs.receive("PayloadMessage")
+    acs.close()
+    iam.delete_role(RoleName="going")
+    berth.wait_for(lambda: berth.sql(f"SELECT 1 FROM container_instances WHERE container_instance_id = '{agent.arn[-32:]}' AND channel_owner IS NULL"))
+    acs = agent.acs()
+    t = berth.wait_for(lambda: next((t for t in ecs.describe_tasks(tasks=[lost])["tasks"] if t["desiredStatus"] == "STOPPED"), None))
+    tap.ok(t and t["stopCode"] == "TaskFailedToStart" and f"ECS was unable to assume the role '{going}'" in t["stoppedReason"],
+           "a task whose role goes before its agent has it is not started", t)
     acs.close(), other_acs.close()
 
 
