@@ -11,8 +11,8 @@
 
 #include <string.h>
 
-#define EVERY_MAX_MS  (30 * 60 * 1000)
-#define EVERY_MIN_MS  1000
+#define EVERY_MAX_MS (30 * 60 * 1000)
+#define EVERY_MIN_MS 1000
 
 /* One transaction on identity for all that a worker grants at once. */
 typedef struct {
