@@ -12,12 +12,17 @@
 #define REASON_MAX 123
 
 struct Ws {
-    wslay_event_context_ptr context;
+    wslay_event_context_ptr context; /* it has 8 KiB of buffers; NULL while the channel rests */
+    WsRole role;
+    gsize message_max;
     WsOnText on_text;
     WsOnPong on_pong;
     gpointer user;
-    const guint8 *input; /* during ws_feed */
+    gboolean feeding; /* within ws_feed: */
+    const guint8 *input;
     gsize input_length;
+    guint64 ahead;       /* bytes that came, less those of the frames that have begun */
+    gboolean in_message; /* more fragments are to come */
     GByteArray *output;
     gsize output_at;
     gboolean broken; /* nothing can be written any more */
@@ -108,25 +113,60 @@ static void take_message(wslay_event_context_ptr context,
     }
 }
 
-Ws *ws_new(WsRole role, gsize message_max, WsOnText on_text, WsOnPong on_pong, gpointer user)
+/* RFC 6455 section 5.2; wslay refuses a length that is not written in the shortest way. */
+static void take_frame(wslay_event_context_ptr context G_GNUC_UNUSED,
+                       const struct wslay_event_on_frame_recv_start_arg *frame, void *user)
+{
+    Ws *ws = user;
+    guint64 length = frame->payload_length;
+    guint header = 2 + (length > G_MAXUINT16 ? 8u : length > 125 ? 2u : 0u);
+
+    ws->ahead -= header + (ws->role == WS_SERVER ? 4u : 0u) + length;
+    if (!wslay_is_ctrl_frame(frame->opcode))
+        ws->in_message = !frame->fin;
+}
+
+/* A resting channel has something to do again. */
+static void start(Ws *ws)
 {
     static const struct wslay_event_callbacks callbacks = {
         .recv_callback = take_input,
         .send_callback = put_output,
         .genmask_callback = make_mask,
+        .on_frame_recv_start_callback = take_frame,
         .on_msg_recv_callback = take_message,
     };
+
+    if (ws->context)
+        return;
+    int failed = ws->role == WS_SERVER
+                     ? wslay_event_context_server_init(&ws->context, &callbacks, ws)
+                     : wslay_event_context_client_init(&ws->context, &callbacks, ws);
+    if (failed)
+        g_error("out of memory for a WebSocket");
+    wslay_event_config_set_max_recv_msg_length(ws->context, ws->message_max);
+}
+
+/* Between two messages a channel that nobody closes has nothing to remember. */
+static void rest(Ws *ws)
+{
+    if (!ws->context || ws->feeding || ws->broken || ws->ahead != 0 || ws->in_message ||
+        wslay_event_want_write(ws->context) || !wslay_event_want_read(ws->context) ||
+        wslay_event_get_close_received(ws->context) || wslay_event_get_close_sent(ws->context))
+        return;
+    wslay_event_context_free(g_steal_pointer(&ws->context));
+}
+
+Ws *ws_new(WsRole role, gsize message_max, WsOnText on_text, WsOnPong on_pong, gpointer user)
+{
     Ws *ws = g_new0(Ws, 1);
 
+    ws->role = role;
+    ws->message_max = message_max;
     ws->on_text = on_text;
     ws->on_pong = on_pong;
     ws->user = user;
     ws->output = g_byte_array_new();
-    int failed = role == WS_SERVER ? wslay_event_context_server_init(&ws->context, &callbacks, ws)
-                                   : wslay_event_context_client_init(&ws->context, &callbacks, ws);
-    if (failed)
-        g_error("out of memory for a WebSocket");
-    wslay_event_config_set_max_recv_msg_length(ws->context, message_max);
     return ws;
 }
 
@@ -134,42 +174,60 @@ void ws_free(Ws *ws)
 {
     if (!ws)
         return;
-    wslay_event_context_free(ws->context);
+    if (ws->context)
+        wslay_event_context_free(ws->context);
     g_byte_array_free(ws->output, TRUE);
     g_free(ws);
 }
 
 gboolean ws_feed(Ws *ws, const void *data, gsize length)
 {
+    start(ws);
+    ws->feeding = TRUE;
     ws->input = data;
     ws->input_length = length;
+    ws->ahead += length;
     /* After a failure wslay reads no more, and has queued the close frame that says so. */
     if (wslay_event_want_read(ws->context) && wslay_event_recv(ws->context) != 0)
         wslay_event_shutdown_read(ws->context);
     ws->input = NULL;
     ws->input_length = 0;
-    return wslay_event_want_read(ws->context);
+    ws->feeding = FALSE;
+    gboolean goes_on = wslay_event_want_read(ws->context);
+    rest(ws);
+    return goes_on;
+}
+
+static gboolean queue(Ws *ws, const struct wslay_event_msg *message)
+{
+    if (ws->broken)
+        return FALSE;
+    start(ws);
+    return wslay_event_queue_msg(ws->context, message) == 0;
 }
 
 gboolean ws_send_text(Ws *ws, const char *text, gsize length)
 {
     const struct wslay_event_msg message = { WSLAY_TEXT_FRAME, (const uint8_t *)text, length };
 
-    return !ws->broken && wslay_event_queue_msg(ws->context, &message) == 0;
+    return queue(ws, &message);
 }
 
 gboolean ws_send_ping(Ws *ws)
 {
     const struct wslay_event_msg message = { WSLAY_PING, NULL, 0 };
 
-    return !ws->broken && wslay_event_queue_msg(ws->context, &message) == 0;
+    return queue(ws, &message);
 }
 
 /* Makes bytes of what is queued. */
 static void flush(Ws *ws)
 {
-    if (!ws->broken && wslay_event_want_write(ws->context) && wslay_event_send(ws->context) != 0)
+    if (!ws->context || ws->broken)
+        return;
+    if (wslay_event_want_write(ws->context) && wslay_event_send(ws->context) != 0)
         ws->broken = TRUE;
+    rest(ws);
 }
 
 gboolean ws_send_close(Ws *ws, guint16 code, const char *reason)
@@ -183,8 +241,10 @@ gboolean ws_send_close(Ws *ws, guint16 code, const char *reason)
     /* wslay sends control frames first, and nothing after a close: what was queued before it goes
      * before it. */
     flush(ws);
-    return !ws->broken &&
-           wslay_event_queue_close(ws->context, code, (const uint8_t *)reason, length) == 0;
+    if (ws->broken)
+        return FALSE;
+    start(ws);
+    return wslay_event_queue_close(ws->context, code, (const uint8_t *)reason, length) == 0;
 }
 
 const guint8 *ws_output(Ws *ws, gsize *ret_length)
@@ -202,21 +262,19 @@ void ws_output_done(Ws *ws, gsize length)
     /* An idle channel keeps no buffer. */
     g_byte_array_set_size(ws->output, 0);
     ws->output_at = 0;
-    if (wslay_event_get_queued_msg_count(ws->context) == 0) {
-        g_byte_array_free(ws->output, TRUE);
-        ws->output = g_byte_array_new();
-    }
+    g_byte_array_free(ws->output, TRUE);
+    ws->output = g_byte_array_new();
 }
 
 gboolean ws_is_closed(const Ws *ws)
 {
-    return ws->broken ||
-           (!wslay_event_want_read(ws->context) && !wslay_event_want_write(ws->context));
+    return ws->broken || (ws->context && !wslay_event_want_read(ws->context) &&
+                          !wslay_event_want_write(ws->context));
 }
 
 guint16 ws_peer_close_code(const Ws *ws)
 {
-    return wslay_event_get_close_received(ws->context)
+    return ws->context && wslay_event_get_close_received(ws->context)
                ? wslay_event_get_status_code_received(ws->context)
                : 0;
 }

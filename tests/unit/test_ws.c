@@ -166,6 +166,7 @@ static void test_a_peer_that_breaks_the_rules_is_closed(void)
         { "continuation of nothing", { 0x80, 0x81, 0, 0, 0, 0, 'x' }, 7, 1002 },
         { "text that is not UTF-8", { 0x81, 0x81, 0, 0, 0, 0, 0xff }, 7, 1007 },
         { "binary", { 0x82, 0x81, 0, 0, 0, 0, 'x' }, 7, 1003 },
+        { "length not in its shortest form", { 0x81, 0xfe, 0, 1, 0, 0, 0, 0, 'x' }, 9, 1005 },
         { "too large", { 0x81, 0xff, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 'x' }, 15, 1009 },
         { "fragmented ping", { 0x09, 0x80, 0, 0, 0, 0 }, 6, 1005 },
     };
@@ -204,6 +205,37 @@ static void test_fragments_are_joined_and_bounded(void)
     g_ptr_array_unref(heard.texts);
 }
 
+/* Whatever may be freed between messages, nothing is forgotten within one: byte by byte, with frames
+ * going out at each. */
+static void test_a_message_survives_what_comes_between(void)
+{
+    static const guint8 bytes[] = {
+        0x01, 0x82, 0, 0, 0, 0, 'a', 0xc3,       /* text, a character cut in two */
+        0x89, 0x81, 0, 0, 0, 0, '!',             /* ping */
+        0x00, 0x80, 0, 0, 0, 0,                  /* continuation, empty */
+        0x80, 0xfe, 0, 126, 0, 0, 0, 0, 0xa9,    /* the last one, of 126 bytes */
+    };
+    guint8 rest[125];
+    Heard heard = heard_new(), at_client = heard_new();
+    g_autoptr(Ws) server = ws_new(WS_SERVER, 1024, hear_text, hear_pong, &heard);
+    g_autoptr(Ws) client = ws_new(WS_CLIENT, 1024, hear_text, hear_pong, &at_client);
+
+    memset(rest, 'z', sizeof rest);
+    for (gsize i = 0; i < sizeof bytes; i++) {
+        g_assert_true(ws_feed(server, bytes + i, 1));
+        g_assert_true(ws_send_text(server, "down", 4));
+        carry(server, client, 3);
+    }
+    g_assert_cmpuint(heard.texts->len, ==, 0);
+    g_assert_true(ws_feed(server, rest, sizeof rest));
+    g_assert_cmpuint(heard.texts->len, ==, 1);
+    g_assert_true(g_str_has_prefix(heard.texts->pdata[0], "a\303\251zzz"));
+    g_assert_cmpuint(at_client.texts->len, ==, sizeof bytes);
+    g_assert_cmpuint(at_client.pongs, ==, 1);
+    g_ptr_array_unref(heard.texts);
+    g_ptr_array_unref(at_client.texts);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -215,5 +247,6 @@ int main(int argc, char **argv)
     g_test_add_func("/ws/long-reason", test_a_long_reason_is_cut_between_characters);
     g_test_add_func("/ws/rule-breakers", test_a_peer_that_breaks_the_rules_is_closed);
     g_test_add_func("/ws/fragments", test_fragments_are_joined_and_bounded);
+    g_test_add_func("/ws/message-survives", test_a_message_survives_what_comes_between);
     return g_test_run();
 }
