@@ -25,6 +25,8 @@ Install *install_new(const Config *config)
     in->ca_key = below(in->tls_dir, "ca.key");
     in->server_cert = below(in->tls_dir, "server.crt");
     in->server_key = below(in->tls_dir, "server.key");
+    in->channel_cert = below(in->tls_dir, "channel.crt");
+    in->channel_key = below(in->tls_dir, "channel.key");
     in->master_key = below(config->state_dir, "master.key");
     in->install_id = below(config->state_dir, "install-uuid");
     in->hosts_file = below(config->state_dir, "hosts");
@@ -47,6 +49,8 @@ void install_free(Install *in)
     g_free(in->ca_key);
     g_free(in->server_cert);
     g_free(in->server_key);
+    g_free(in->channel_cert);
+    g_free(in->channel_key);
     g_free(in->master_key);
     g_free(in->install_id);
     g_free(in->hosts_file);

@@ -18,6 +18,8 @@ typedef struct {
     char *ca_key;
     char *server_cert;
     char *server_key;
+    char *channel_cert; /* of the agents' channels, P-256 */
+    char *channel_key;
     char *master_key;
     char *install_id; /* copy of the install_uuid of the region's database */
     char *hosts_file; /* URIs of the hosts, one a line, as "berth up" last saw them */

@@ -132,6 +132,7 @@ gboolean up_registry(Up *up, GError **error)
 static const char *outdated(const Up *up, const char *program)
 {
     g_autofree char *pid_file = install_pid_file(up->in, "berthd");
+    const char *const certificates[] = { up->in->server_cert, up->in->channel_cert };
     struct stat began, settings, certificate;
     pid_t pid = 0;
 
@@ -143,8 +144,9 @@ static const char *outdated(const Up *up, const char *program)
         return "another program";
     if (stat(up->config->file, &settings) == 0 && settings.st_mtime > began.st_mtime)
         return "new settings";
-    if (stat(up->in->server_cert, &certificate) == 0 && certificate.st_mtime > began.st_mtime)
-        return "a new certificate";
+    for (gsize i = 0; i < G_N_ELEMENTS(certificates); i++)
+        if (stat(certificates[i], &certificate) == 0 && certificate.st_mtime > began.st_mtime)
+            return "a new certificate";
     return NULL;
 }
 

@@ -124,6 +124,20 @@ static gboolean share_key(const Install *in, GError **error)
     return TRUE;
 }
 
+/* Makes it, unless there is one that is good for all names. */
+static gboolean server_certificate(Up *up, CertificateKey kind, const char *const *names,
+                                   const char *cert_file, const char *key_file, GError **error)
+{
+    const Install *in = up->in;
+
+    if (certificate_covers(in->ca_cert, names, cert_file, key_file))
+        return TRUE;
+    if (!up->changed)
+        up_did(up, "made a new server certificate");
+    return certificate_make_server(in->ca_cert, in->ca_key, kind, names, cert_file, key_file,
+                                   error);
+}
+
 gboolean up_certificates(Up *up, GError **error)
 {
     const Install *in = up->in;
@@ -141,14 +155,10 @@ gboolean up_certificates(Up *up, GError **error)
             return FALSE;
     }
     const char *const *list = (const char *const *)names->pdata;
-    if (!certificate_covers(in->ca_cert, list, in->server_cert, in->server_key)) {
-        if (!up->changed)
-            up_did(up, "made a new server certificate");
-        if (!certificate_make_server(in->ca_cert, in->ca_key, list, in->server_cert, in->server_key,
-                                     error))
-            return FALSE;
-    }
-    return share_key(in, error);
+    return server_certificate(up, CERTIFICATE_RSA, list, in->server_cert, in->server_key, error) &&
+           server_certificate(up, CERTIFICATE_P256, list, in->channel_cert, in->channel_key,
+                              error) &&
+           share_key(in, error);
 }
 
 /* -- libvirt */

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -176,12 +177,16 @@ gboolean certificate_make_authority(const char *name, const char *cert_file, con
     return key_save(key, key_file, 0600, error) && cert_save(cert, cert_file, error);
 }
 
-gboolean certificate_make_server(const char *ca_cert, const char *ca_key, const char *const *names,
-                                 const char *cert_file, const char *key_file, GError **error)
+gboolean certificate_make_server(const char *ca_cert, const char *ca_key, CertificateKey kind,
+                                 const char *const *names, const char *cert_file,
+                                 const char *key_file, GError **error)
 {
+    /* RFC 8446 section 4.4.2.2, RFC 5246 section 7.4.2: RSA keys may exchange keys too. */
+    const char *usage = kind == CERTIFICATE_RSA ? "critical,digitalSignature,keyEncipherment"
+                                                : "critical,digitalSignature";
     g_autoptr(X509) issuer = cert_load(ca_cert);
     g_autoptr(EVP_PKEY) issuer_key = key_load(ca_key);
-    g_autoptr(EVP_PKEY) key = EVP_RSA_gen(KEY_BITS);
+    g_autoptr(EVP_PKEY) key = kind == CERTIFICATE_RSA ? EVP_RSA_gen(KEY_BITS) : EVP_EC_gen("P-256");
 
     if (!issuer || !issuer_key || !key)
         return fail(error, CONFIG, "cannot read the authority \"%s\" and its key", ca_cert);
@@ -190,7 +195,7 @@ gboolean certificate_make_server(const char *ca_cert, const char *ca_key, const 
         return FALSE;
     if (X509_set_issuer_name(cert, X509_get_subject_name(issuer)) != 1 ||
         !add_extension(cert, issuer, NID_basic_constraints, "critical,CA:FALSE") ||
-        !add_extension(cert, issuer, NID_key_usage, "critical,digitalSignature,keyEncipherment") ||
+        !add_extension(cert, issuer, NID_key_usage, usage) ||
         !add_extension(cert, issuer, NID_ext_key_usage, "serverAuth") ||
         !add_extension(cert, issuer, NID_subject_key_identifier, "hash") ||
         !add_extension(cert, issuer, NID_authority_key_identifier, "keyid") ||

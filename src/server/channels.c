@@ -16,9 +16,11 @@
 #include <unistd.h>
 
 #define WORKERS         4
-#define BACKLOG         512
+#define BACKLOG         4096 /* all agents at once; the kernel's own bound is net.core.somaxconn */
 #define LISTEN_WAIT_MS  100
 #define LISTEN_AGAIN_US 1000000
+/* TLS 1.3; the first is the cheapest, and must be there (RFC 8446 section 9.1). */
+#define CIPHERS "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 
 struct Channels {
     ChannelLoop loop;
@@ -90,22 +92,42 @@ static gboolean tls_failed(const char *file, GError **error)
     return fail(error, CONFIG, "cannot use \"%s\" for the channels' TLS: %s", file, cause);
 }
 
-static gboolean make_tls(ChannelLoop *loop, const char *cert_file, const char *key_file,
-                         GError **error)
+static gboolean use_certificate(ChannelLoop *loop, const char *name, gboolean needed,
+                                GError **error)
+{
+    const char *state_dir = loop->world->config->state_dir;
+    g_autofree char *cert_name = g_strconcat(name, ".crt", NULL);
+    g_autofree char *key_name = g_strconcat(name, ".key", NULL);
+    g_autofree char *cert = g_build_filename(state_dir, "tls", cert_name, NULL);
+    g_autofree char *key = g_build_filename(state_dir, "tls", key_name, NULL);
+
+    if (!needed && !g_file_test(cert, G_FILE_TEST_EXISTS))
+        return TRUE;
+    if (SSL_CTX_use_certificate_chain_file(loop->tls, cert) != 1)
+        return tls_failed(cert, error);
+    /* A key of the other kind would go to the other certificate. */
+    X509 *leaf = SSL_CTX_get0_certificate(loop->tls);
+    if (SSL_CTX_use_PrivateKey_file(loop->tls, key, SSL_FILETYPE_PEM) != 1 ||
+        X509_check_private_key(leaf, SSL_CTX_get0_privatekey(loop->tls)) != 1)
+        return tls_failed(key, error);
+    return TRUE;
+}
+
+/* Our order counts: agents name RSA first, and ECDSA costs us a tenth of it. No session is resumed:
+ * no agent in the field asks for it. */
+static gboolean make_tls(ChannelLoop *loop, GError **error)
 {
     loop->tls = SSL_CTX_new(TLS_server_method());
     SSL_CTX_set_min_proto_version(loop->tls, TLS1_2_VERSION);
-    SSL_CTX_set_options(loop->tls, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+    SSL_CTX_set_options(loop->tls, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+                                       SSL_OP_CIPHER_SERVER_PREFERENCE);
+    SSL_CTX_set_ciphersuites(loop->tls, CIPHERS);
     SSL_CTX_set_mode(loop->tls, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                                     SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_session_cache_mode(loop->tls, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_num_tickets(loop->tls, 0);
-    if (SSL_CTX_use_certificate_chain_file(loop->tls, cert_file) != 1)
-        return tls_failed(cert_file, error);
-    if (SSL_CTX_use_PrivateKey_file(loop->tls, key_file, SSL_FILETYPE_PEM) != 1 ||
-        SSL_CTX_check_private_key(loop->tls) != 1)
-        return tls_failed(key_file, error);
-    return TRUE;
+    return use_certificate(loop, "server", TRUE, error) &&
+           use_certificate(loop, "channel", FALSE, error);
 }
 
 static gboolean make_listener(ChannelLoop *loop, GError **error)
@@ -127,8 +149,7 @@ static gboolean make_listener(ChannelLoop *loop, GError **error)
     return TRUE;
 }
 
-Channels *channels_start(const ChannelWorld *world, const char *cert_file, const char *key_file,
-                         GError **error)
+Channels *channels_start(const ChannelWorld *world, GError **error)
 {
     g_autoptr(Channels) channels = g_new0(Channels, 1);
     ChannelLoop *loop = &channels->loop;
@@ -140,8 +161,7 @@ Channels *channels_start(const ChannelWorld *world, const char *cert_file, const
     loop->conns =
         g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, (GDestroyNotify)conn_free);
     loop->by_ci = g_hash_table_new(g_int64_hash, g_int64_equal);
-    if (!make_tls(loop, cert_file, key_file, error) || !make_listener(loop, error) ||
-        !loop_watch_all(loop, error))
+    if (!make_tls(loop, error) || !make_listener(loop, error) || !loop_watch_all(loop, error))
         return NULL;
     loop->jobs = channel_jobs_new(world, WORKERS, loop->event_fd);
     pthread_create(&channels->loop_thread, NULL, loop_main, channels);

@@ -13,9 +13,10 @@
 
 typedef struct Channels Channels;
 
-/* world is borrowed until channels_stop. */
-Channels *channels_start(const ChannelWorld *world, const char *cert_file, const char *key_file,
-                         GError **error);
+/* world is borrowed until channels_stop. Certificates are STATE_DIR/tls/server.crt, which every
+ * client takes, and channel.crt, whose key costs less where the client takes it too; without that
+ * one the first serves all. */
+Channels *channels_start(const ChannelWorld *world, GError **error);
 /* Tells every agent to come back, and closes. Rows are given up by the daemon's last beat. */
 void channels_stop(Channels *channels);
 

@@ -95,7 +95,7 @@ static gboolean start_api(Daemon *daemon, GError **error)
                                             .keys = daemon->api.keys,
                                             .daemon_id = daemon->id,
                                             .master_key = daemon->master_key };
-    daemon->channels = channels_start(&daemon->channel_world, cert, key, error);
+    daemon->channels = channels_start(&daemon->channel_world, error);
     if (!daemon->channels)
         return FALSE;
     daemon->http = http_start(config, cert, key, &daemon->api, error);

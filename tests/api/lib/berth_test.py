@@ -86,18 +86,19 @@ def run(*argv, **kw):
 
 
 def make_tls(folder, names):
-    """A CA and a server certificate for the names ("IP:127.0.0.1", "DNS:localhost")."""
+    """A CA, and certificates of server and channels for the names ("IP:127.0.0.1", "DNS:localhost")."""
     os.makedirs(folder)
     ca, key = os.path.join(folder, "ca.crt"), os.path.join(folder, "ca.key")
-    server = os.path.join(folder, "server")
+    with open(os.path.join(folder, "names"), "w") as f:
+        f.write("subjectAltName=" + ",".join(names) + "\n")
     run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
         "/CN=Berth test CA", "-keyout", key, "-out", ca)
-    run("openssl", "req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=berth",
-        "-keyout", server + ".key", "-out", server + ".csr")
-    with open(server + ".ext", "w") as f:
-        f.write("subjectAltName=" + ",".join(names) + "\n")
-    run("openssl", "x509", "-req", "-in", server + ".csr", "-CA", ca, "-CAkey", key,
-        "-CAcreateserial", "-days", "2", "-extfile", server + ".ext", "-out", server + ".crt")
+    for name, *kind in (("server", "rsa:2048"), ("channel", "ec", "-pkeyopt", "ec_paramgen_curve:P-256")):
+        file = os.path.join(folder, name)
+        run("openssl", "req", "-newkey", *kind, "-nodes", "-subj", "/CN=berth",
+            "-keyout", file + ".key", "-out", file + ".csr")
+        run("openssl", "x509", "-req", "-in", file + ".csr", "-CA", ca, "-CAkey", key, "-CAcreateserial",
+            "-days", "2", "-extfile", os.path.join(folder, "names"), "-out", file + ".crt")
     return ca
 
 
