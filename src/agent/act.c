@@ -152,6 +152,24 @@ static void run_start(AgentActJob *job)
     look(job);
 }
 
+/* The container's limits are set anew: after a reboot its task's group is gone. What was started
+ * since the exit that is answered is left alone. */
+static void run_restart(AgentActJob *job)
+{
+    g_autofree char *parent = NULL;
+
+    look(job);
+    if (!job->seen || job->seen->state != DOCKER_EXITED ||
+        job->seen->started_us != job->started_us ||
+        !agent_cgroup_make(job->docker, job->cgroup_dir, job->task_id, &job->limits, &parent,
+                           &job->error))
+        return;
+    FAULT_POINT("agent.restarting");
+    docker_start(job->docker, job->docker_id, &job->error);
+    FAULT_POINT("agent.restarted");
+    look(job);
+}
+
 static void run_stop(AgentActJob *job)
 {
     docker_stop(job->docker, job->docker_id, job->stop_timeout_s, &job->error);
@@ -187,6 +205,9 @@ void agent_act_run(gpointer user)
         break;
     case ACT_START:
         run_start(job);
+        break;
+    case ACT_RESTART:
+        run_restart(job);
         break;
     case ACT_STOP:
         run_stop(job);

@@ -25,6 +25,7 @@ typedef struct {
     guint pull_idle_ms;
     gboolean last_try; /* of a pull: take the image that is here, if the behaviour allows */
     guint stop_timeout_s;
+    gint64 started_us;      /* of a restart: the start that has ended */
     json_t *spec;           /* ContainerCreate */
     json_t *volumes;        /* VolumeCreate bodies, made before */
     const char *cgroup_dir; /* borrowed */

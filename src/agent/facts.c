@@ -23,6 +23,7 @@ static const char *const capabilities[] = {
     "com.amazonaws.ecs.capability.task-iam-role-network-host",
     "ecs.capability.container-health-check",
     "ecs.capability.container-ordering",
+    "ecs.capability.container-restart-policy",
     "ecs.capability.docker-plugin.local",
     "ecs.capability.full-sync",
     "ecs.capability.network.container-port-range",

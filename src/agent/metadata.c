@@ -179,6 +179,8 @@ json_t *agent_metadata_container(const AgentTask *task, const AgentContainer *c,
     set_list(tree, "Networks", networks(about));
     set_health(tree, c);
     set_list(tree, "Volumes", volumes(about));
+    if (version == METADATA_V4 && c->restarts)
+        json_object_set_new(tree, "RestartCount", json_integer(c->restart_count));
     if (version == METADATA_V4)
         set_text(tree, "ContainerARN", text_of(c->spec, "containerArn"));
     return tree;

@@ -1,6 +1,7 @@
 #include "agent/payload.h"
 #include "agent/credentials.h"
 #include "agent/names.h"
+#include "agent/restart.h"
 #include "agent/rules.h"
 #include "base/errors.h"
 
@@ -326,7 +327,7 @@ static gboolean add_container(AgentTask *task, json_t *tree, GError **error)
     c->checks_health = strcmp(text_of(tree, "healthCheckType"), "docker") == 0;
     c->start_timeout_s = (guint)json_integer_value(json_object_get(tree, "startTimeout"));
     c->stop_timeout_s = (guint)json_integer_value(json_object_get(tree, "stopTimeout"));
-    return TRUE;
+    return agent_restart_read(c, json_object_get(tree, "restartPolicy"), error);
 }
 
 static gboolean depend_on(const AgentTask *task, AgentContainer *c, const char *name,

@@ -70,7 +70,12 @@ gboolean agent_ports_choose(const AgentContainer *c, json_t *create, guint *next
     json_array_foreach(json_object_get(c->spec, "portMappings"), n, mapping)
     {
         const char *range = text_of(mapping, "containerPortRange");
-        if (!bound || !agent_port_range(range, &first, &last))
+        gboolean ranged = agent_port_range(range, &first, &last);
+        if (!ranged)
+            first = last = (guint)json_integer_value(json_object_get(mapping, "containerPort"));
+        /* Docker would give a container that is started again another port than was reported */
+        gboolean kept = c->restarts && !json_integer_value(json_object_get(mapping, "hostPort"));
+        if (!bound || (!ranged && !kept))
             continue;
         if (!find_row(last - first + 1, protocol_of(mapping), next_port, &host_port))
             return fail(error, UNAVAILABLE, "there are no free ports in a row for \"%s\"", range);

@@ -88,6 +88,8 @@ AgentAct agent_rules_next(const AgentTask *task, guint index, gint64 now_ms, Age
 
     *ret_gate = GATE_OPEN;
     *ret_wait_ms = 0;
+    if (c->again && task->want == WANT_RUNNING && c->at == AT_RUNNING)
+        return ACT_RESTART;
     if (act == ACT_PULL || act == ACT_CREATE || act == ACT_START)
         *ret_gate = start_gate(task, c, now_ms, ret_wait_ms);
     else if (act == ACT_STOP)
@@ -147,7 +149,7 @@ const char *agent_act_name(AgentAct act)
     static const char *const names[] = {
         [ACT_NONE] = "none",     [ACT_PULL] = "pull", [ACT_CREATE] = "create",
         [ACT_START] = "start",   [ACT_STOP] = "stop", [ACT_GIVE_UP] = "give up",
-        [ACT_REMOVE] = "remove", [ACT_LOOK] = "look",
+        [ACT_REMOVE] = "remove", [ACT_LOOK] = "look", [ACT_RESTART] = "restart",
     };
 
     return names[act];

@@ -16,6 +16,7 @@ typedef enum {
     ACT_CREATE,
     ACT_START,
     ACT_STOP,
+    ACT_RESTART, /* not in the table: what has exited, by its policy */
     ACT_GIVE_UP, /* it never ran and will not: call it stopped */
     ACT_REMOVE,
     ACT_LOOK /* not in the table: only see what Docker has */

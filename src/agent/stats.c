@@ -9,6 +9,7 @@ typedef struct {
     char *container;
     char *docker_id;
     json_t *stats;
+    gint64 restarts; /* -1: the container has no restart policy */
 } Item;
 
 static void item_free(gpointer data)
@@ -38,8 +39,13 @@ AgentStatsJob *agent_stats_new(const AgentEngine *engine, gpointer owner)
             if (c->at != AT_RUNNING || !c->docker_id)
                 continue;
             Item *item = g_new0(Item, 1);
-            *item = (Item){ g_strdup(task->arn), g_strdup(task->family), g_strdup(task->version),
-                            g_strdup(c->name),   g_strdup(c->docker_id), NULL };
+            *item = (Item){ g_strdup(task->arn),
+                            g_strdup(task->family),
+                            g_strdup(task->version),
+                            g_strdup(c->name),
+                            g_strdup(c->docker_id),
+                            NULL,
+                            c->restarts ? (gint64)c->restart_count : -1 };
             g_ptr_array_add(job->items, item);
         }
     }
@@ -135,13 +141,16 @@ static json_t *network_set(const json_t *stats)
 
 static json_t *container_metric(const Item *item, GHashTable *before)
 {
-    AgentCpu now = { 0 };
+    const AgentCpu *last = g_hash_table_lookup(before, item->docker_id);
+    AgentCpu now = { .restarts = item->restarts };
+    gint64 restarts = last ? item->restarts - last->restarts : 0;
     double percent = 0;
 
     if (!item->stats)
         return NULL;
-    gboolean compared =
-        agent_stats_cpu(item->stats, g_hash_table_lookup(before, item->docker_id), &now, &percent);
+    gboolean compared = agent_stats_cpu(item->stats, last, &now, &percent);
+    if (!compared && last) /* counters begin anew at a restart: it is said with the next reading */
+        now.restarts = last->restarts;
     g_hash_table_replace(before, g_strdup(item->docker_id), g_memdup2(&now, sizeof now));
     if (!compared)
         return NULL;
@@ -150,6 +159,9 @@ static json_t *container_metric(const Item *item, GHashTable *before)
                                integer_set(agent_stats_memory_mib(item->stats)));
     if (json_object_size(json_object_get(item->stats, "networks")) > 0)
         json_object_set_new(metric, "networkStatsSet", network_set(item->stats));
+    if (item->restarts >= 0)
+        json_object_set_new(metric, "restartStatsSet",
+                            json_pack("{s:I}", "restartCount", (json_int_t)restarts));
     return metric;
 }
 

@@ -2,7 +2,7 @@
  * agent/stats.h - Docker's counters of running containers -> metrics of tasks
  *
  * One reading an interval: sampleCount is 1. CPU is percent of the whole machine, against the
- * reading before; memory is MiB without page cache.
+ * reading before; memory is MiB without page cache. Restarts are those since the reading before.
  * Source: agent protocol, PublishMetricsRequest; Docker Engine API v1.41, ContainerStats.
  */
 #pragma once
@@ -12,6 +12,7 @@
 typedef struct {
     gint64 container_ns; /* CPU time of the container */
     gint64 machine_ns;   /* of all CPUs, busy or not */
+    gint64 restarts;     /* by the container's policy, so far; -1: it has none */
 } AgentCpu;
 
 typedef struct {

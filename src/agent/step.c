@@ -1,6 +1,7 @@
 #include "agent/act.h"
 #include "agent/engine.h"
 #include "agent/ports.h"
+#include "agent/restart.h"
 #include "agent/rules.h"
 #include "agent/spec.h"
 #include "base/clock.h"
@@ -46,13 +47,30 @@ static void record_stop(AgentTask *task, AgentContainer *c)
 
 static void record_running(AgentTask *task, AgentContainer *c, const DockerContainer *seen)
 {
+    gboolean again = c->again;
+
     if (c->up_ms == 0)
         c->up_ms = clock_mono_ms();
-    if (c->at >= AT_RUNNING)
+    if (c->restarts && c->at < AT_STOPPED)
+        c->has_exit = FALSE;
+    c->again = FALSE;
+    task->dirty = task->dirty || again;
+    if (c->at >= AT_RUNNING && !again)
         return;
     c->at = AT_RUNNING;
     json_decref(c->bindings);
     c->bindings = agent_ports_bindings(c, seen->ports);
+    task->dirty = TRUE;
+}
+
+/* A start that was not seen before; of a container that was started before, it is a restart. */
+static void record_start(AgentTask *task, AgentContainer *c, const DockerContainer *seen)
+{
+    if (seen->started_us == c->started_us)
+        return;
+    if (c->restarts && c->started_us && seen->started_us > c->started_us && c->at < AT_STOPPED)
+        c->restart_count++;
+    c->started_us = seen->started_us;
     task->dirty = TRUE;
 }
 
@@ -63,6 +81,15 @@ static void record_exit(AgentTask *task, AgentContainer *c, const DockerContaine
     c->has_exit = seen->was_started;
     c->exit_code = seen->exit_code;
     c->finished_us = seen->finished_us;
+    if (task->want == WANT_RUNNING && !agent_rules_must_stop(task) && agent_restart_due(c, seen)) {
+        if (!c->again)
+            log_info(task->id, "%s: exited with %d, is started again", c->name, seen->exit_code);
+        task->dirty = task->dirty || !c->again;
+        c->again = TRUE;
+        c->at = AT_RUNNING;
+        return;
+    }
+    c->again = FALSE;
     if (seen->oom_killed)
         agent_container_blame(c, "OutOfMemoryError", "container killed due to memory usage");
     record_stop(task, c);
@@ -82,7 +109,7 @@ static void record_seen(AgentTask *task, AgentContainer *c, const DockerContaine
         task->dirty = TRUE;
     }
     c->was_started = c->was_started || seen->was_started;
-    c->started_us = seen->started_us;
+    record_start(task, c, seen);
     if (c->checks_health)
         record_health(task, c, seen->health);
     if (seen->state == DOCKER_RUNNING) {
@@ -120,9 +147,6 @@ static gboolean fill_spec(AgentEngine *engine, AgentTask *task, AgentContainer *
 
     job->spec = agent_spec_container(task, c, cluster, &cause);
     job->volumes = agent_spec_volumes(task, c);
-    job->cgroup_dir = engine->config->cgroup_dir;
-    job->task_id = g_strdup(task->id);
-    agent_spec_limits(task, &job->limits);
     if (job->spec && agent_ports_choose(c, job->spec, &engine->next_port, &cause))
         return TRUE;
     agent_container_blame(c, "DockerClientConfigError", cause->message);
@@ -147,6 +171,10 @@ static void submit(AgentEngine *engine, AgentTask *task, AgentContainer *c, Agen
     job->pull_idle_ms = engine->config->pull_idle_ms;
     job->last_try = c->failures + 1 >= PULL_TRIES;
     job->stop_timeout_s = stop_timeout(engine, c);
+    job->started_us = c->started_us;
+    job->cgroup_dir = engine->config->cgroup_dir;
+    job->task_id = g_strdup(task->id);
+    agent_spec_limits(task, &job->limits);
     if (act == ACT_CREATE && !fill_spec(engine, task, c, job))
         return;
     c->busy = TRUE;
@@ -222,6 +250,18 @@ static void after_progress(AgentEngine *engine, AgentTask *task, AgentContainer 
         fail_container(task, c, name, job->error);
 }
 
+/* Seen was recorded already: what is not to be started again any more has run, or has stopped. */
+static void after_restart(AgentEngine *engine, AgentTask *task, AgentContainer *c,
+                          const AgentActJob *job)
+{
+    if (!c->again || c->at >= AT_STOPPED)
+        c->failures = 0;
+    else if (!job->error || is_passing(job->error))
+        retry(engine, task, c, job, RETRY_MAX_MS);
+    else
+        fail_container(task, c, "CannotStartContainerError", job->error);
+}
+
 static void after_remove(AgentEngine *engine, AgentTask *task, AgentContainer *c,
                          const AgentActJob *job)
 {
@@ -249,6 +289,9 @@ static void record_act(AgentEngine *engine, AgentTask *task, AgentContainer *c,
         break;
     case ACT_START:
         after_progress(engine, task, c, job, AT_RUNNING, "CannotStartContainerError");
+        break;
+    case ACT_RESTART:
+        after_restart(engine, task, c, job);
         break;
     case ACT_STOP:
         if (c->at < AT_STOPPED)

@@ -99,15 +99,16 @@ static json_t *text_or_null(const char *text)
 
 static json_t *container_save(const AgentContainer *c)
 {
-    return json_pack("{s:s, s:s, s:o, s:i, s:i, s:o, s:o, s:o, s:b, s:o, s:i, s:I, s:I, s:I, s:O}",
-                     "name", c->name, "endpoint_id", c->endpoint_id, "about",
-                     text_or_null(c->about), "at", (int)c->at, "reported", (int)c->reported,
-                     "docker_id", text_or_null(c->docker_id), "digest", text_or_null(c->digest),
-                     "reason", text_or_null(c->reason), "was_started", c->was_started, "exit_code",
-                     c->has_exit ? json_integer(c->exit_code) : json_null(), "health",
-                     (int)c->health, "health_since_us", (json_int_t)c->health_since_us,
-                     "started_us", (json_int_t)c->started_us, "finished_us",
-                     (json_int_t)c->finished_us, "bindings", c->bindings);
+    return json_pack(
+        "{s:s, s:s, s:o, s:i, s:i, s:o, s:o, s:o, s:b, s:o, s:i, s:I, s:I, s:I, s:O,"
+        " s:b, s:i}",
+        "name", c->name, "endpoint_id", c->endpoint_id, "about", text_or_null(c->about), "at",
+        (int)c->at, "reported", (int)c->reported, "docker_id", text_or_null(c->docker_id), "digest",
+        text_or_null(c->digest), "reason", text_or_null(c->reason), "was_started", c->was_started,
+        "exit_code", c->has_exit ? json_integer(c->exit_code) : json_null(), "health",
+        (int)c->health, "health_since_us", (json_int_t)c->health_since_us, "started_us",
+        (json_int_t)c->started_us, "finished_us", (json_int_t)c->finished_us, "bindings",
+        c->bindings, "again", c->again, "restart_count", (int)c->restart_count);
 }
 
 json_t *agent_task_save(const AgentTask *task)
@@ -167,6 +168,8 @@ static void container_restore(AgentContainer *c, const json_t *tree)
     c->health_since_us = number(tree, "health_since_us");
     c->started_us = number(tree, "started_us");
     c->finished_us = number(tree, "finished_us");
+    c->again = json_is_true(json_object_get(tree, "again"));
+    c->restart_count = (guint)MAX(number(tree, "restart_count"), 0);
     if (json_is_array(bindings)) {
         json_decref(c->bindings);
         c->bindings = json_deep_copy(bindings);

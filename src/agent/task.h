@@ -63,7 +63,9 @@ typedef struct {
     gboolean checks_health;
     guint start_timeout_s; /* 0: dependants wait for ever */
     guint stop_timeout_s;  /* 0: the agent's */
-    GArray *depends;       /* AgentDepend */
+    gboolean restarts;     /* by its policy, when it exits; agent/restart.h */
+    guint restart_period_s;
+    GArray *depends; /* AgentDepend */
     /* seen */
     AgentAt at;
     char *docker_id;
@@ -78,6 +80,8 @@ typedef struct {
     gint64 started_us;
     gint64 finished_us;
     json_t *bindings; /* as reports list them */
+    gboolean again;   /* it has exited and is to be started once more; at stays AT_RUNNING */
+    guint restart_count;
     /* reported and accepted */
     AgentAt reported; /* AT_NONE, AT_RUNNING or AT_STOPPED */
     /* for this run of the agent only */

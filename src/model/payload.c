@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define CPU_UNITS_PER_VCPU 1024.0
+#define RESTART_PERIOD_S   300
 
 /* What the agent takes under the definition's own name and form. */
 static const char *const container_members[] = {
@@ -87,6 +88,18 @@ static gint64 overridden(const json_t *container, const json_t *override, const 
     return tree_int(override, name, tree_int(container, name, 0));
 }
 
+/* The agent's decoder knows no default for the period. */
+static void add_restart_policy(json_t *out, const json_t *container)
+{
+    json_t *policy = json_deep_copy(json_object_get(container, "restartPolicy"));
+
+    if (!policy)
+        return;
+    if (!json_object_get(policy, "restartAttemptPeriod"))
+        json_object_set_new(policy, "restartAttemptPeriod", json_integer(RESTART_PERIOD_S));
+    json_object_set_new(out, "restartPolicy", policy);
+}
+
 static json_t *container_tree(const PayloadTask *task, const json_t *container)
 {
     const char *name = tree_text(container, "name");
@@ -101,6 +114,7 @@ static json_t *container_tree(const PayloadTask *task, const json_t *container)
         copy_member(out, container, container_members[i]);
     copy_member(out, command ? override : container, "command");
     add_container_arn(out, task, name);
+    add_restart_policy(out, container);
     json_object_set_new(out, "environment", environment(container, override));
     json_object_set_new(out, "portMappings", port_mappings(container));
     json_object_set_new(

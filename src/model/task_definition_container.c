@@ -6,6 +6,7 @@
 
 #define CONTAINER_MEMORY_MIN_MIB 6
 #define PORT_MAPPINGS_MAX        100
+#define IGNORED_CODES_MAX        50
 
 /* Whole numbers of a container or one of its parts, with the limits they have. */
 static const struct {
@@ -23,6 +24,7 @@ static const struct {
     { "healthCheck", "timeout", 2, 120, 5 },
     { "healthCheck", "retries", 1, 10, 3 },
     { "healthCheck", "startPeriod", 0, 300, -1 },
+    { "restartPolicy", "restartAttemptPeriod", 60, 1800, -1 },
 };
 
 /* What one network mode does not go with. */
@@ -190,6 +192,17 @@ static gboolean check_logging(const json_t *container, GError **error)
                 driver ? driver : "", tree_text(container, "name"));
 }
 
+static gboolean check_restarts(const json_t *container, GError **error)
+{
+    const json_t *policy = json_object_get(container, "restartPolicy");
+
+    return json_array_size(json_object_get(policy, "ignoredExitCodes")) <= IGNORED_CODES_MAX ||
+           fail(error, ECS_CLIENT,
+                "Invalid 'restartPolicy.ignoredExitCodes' setting for container '%s': more than %d"
+                " exit codes.",
+                tree_text(container, "name"), IGNORED_CODES_MAX);
+}
+
 static gboolean check_environment(const json_t *container, GError **error)
 {
     const json_t *pair;
@@ -231,5 +244,6 @@ gboolean container_definition_normalise(json_t *container, const char *network_m
            check_memory(container, task_has_memory, error) &&
            check_network(container, network_mode, error) &&
            normalise_ports(container, network_mode, error) && check_health(container, error) &&
-           check_logging(container, error) && check_environment(container, error);
+           check_logging(container, error) && check_restarts(container, error) &&
+           check_environment(container, error);
 }

@@ -45,6 +45,10 @@ static gboolean has_env_files(const json_t *d G_GNUC_UNUSED, const json_t *c)
 {
     return has(c, "environmentFiles");
 }
+static gboolean restarts(const json_t *d G_GNUC_UNUSED, const json_t *c)
+{
+    return tree_bool(json_object_get(c, "restartPolicy"), "enabled", FALSE);
+}
 static gboolean is_ecr(const json_t *d G_GNUC_UNUSED, const json_t *c)
 {
     const char *image = tree_text(c, "image");
@@ -102,6 +106,7 @@ static const struct {
     { COM "privileged-container", is_privileged },
     { CAPABILITY "container-ordering", is_ordered },
     { CAPABILITY "env-files.s3", has_env_files },
+    { CAPABILITY "container-restart-policy", restarts },
     { API "1.19", is_ecr },
     { COM "ecr-auth", is_ecr },
     { CAPABILITY "execution-role-ecr-pull", pulls_with_role },
