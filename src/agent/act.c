@@ -1,4 +1,5 @@
 #include "agent/act.h"
+#include "agent/pause.h"
 #include "base/clock.h"
 #include "base/errors.h"
 #include "base/fault.h"
@@ -79,6 +80,10 @@ static void run_pull(AgentActJob *job)
 {
     g_autoptr(GError) absent = NULL;
 
+    if (job->internal) {
+        job->gave_up = !agent_pause_make_image(job->docker, &job->error) && job->last_try;
+        return;
+    }
     gboolean may_skip = job->pull == PULL_PREFER_CACHED || job->pull == PULL_ONCE;
     if (may_skip && image_is_here(job, &absent))
         return;

@@ -21,6 +21,7 @@ typedef struct {
     char *docker_name;
     char *docker_id; /* NULL before it is created */
     char *image;
+    gboolean internal; /* the image is ours to make */
     PullBehavior pull;
     guint pull_idle_ms;
     gboolean last_try; /* of a pull: take the image that is here, if the behaviour allows */

@@ -59,7 +59,7 @@ static void read_one(Asked *asked, const AgentContainer *c)
 
 static gboolean runs(const AgentContainer *c)
 {
-    return c->at == AT_RUNNING && c->docker_id;
+    return c->at == AT_RUNNING && c->docker_id && !c->internal;
 }
 
 void agent_endpoint_stats(AgentEndpoint *endpoint, const ServeRequest *rq, const AgentContainer *c,
@@ -83,7 +83,7 @@ void agent_endpoint_task_stats(AgentEndpoint *endpoint, const ServeRequest *rq,
     for (guint i = 0; i < task->containers->len; i++) {
         const AgentContainer *c = agent_task_container(task, i);
         asked->missing += runs(c);
-        if (c->docker_id)
+        if (c->docker_id && !c->internal)
             json_object_set_new(asked->all, c->docker_id,
                                 null_when_stopped ? json_null() : json_object());
     }

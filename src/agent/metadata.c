@@ -162,11 +162,12 @@ json_t *agent_metadata_container(const AgentTask *task, const AgentContainer *c,
     json_auto_t *about = about_of(c);
     json_int_t cpu = json_integer_value(json_object_get(c->spec, "cpu"));
     json_int_t memory = json_integer_value(json_object_get(c->spec, "memory"));
-    json_t *tree = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:{s:I, s:I}}", "DockerId",
-                             c->docker_id ? c->docker_id : "", "Name", c->name, "DockerName",
-                             c->docker_name, "Image", c->image, "DesiredStatus", wanted(task),
-                             "KnownStatus", container_state(c), "Type", "NORMAL", "Limits", "CPU",
-                             MAX(cpu, CPU_MIN), "Memory", memory);
+    json_t *tree =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:{s:I, s:I}}", "DockerId",
+                  c->docker_id ? c->docker_id : "", "Name", c->name, "DockerName", c->docker_name,
+                  "Image", c->image, "DesiredStatus", wanted(task), "KnownStatus",
+                  container_state(c), "Type", c->internal ? "NAMESPACE_PAUSE" : "NORMAL", "Limits",
+                  "CPU", MAX(cpu, CPU_MIN), "Memory", memory);
 
     set_text(tree, "ImageID", text_of(about, "Image"));
     set_list(tree, "Ports", ports(c, version));
@@ -236,6 +237,8 @@ json_t *agent_metadata_listed(const AgentTask *task)
 
     for (guint i = 0; i < task->containers->len; i++) {
         const AgentContainer *c = agent_task_container(task, i);
+        if (c->internal)
+            continue;
         json_auto_t *about = about_of(c);
         json_t *entry = json_pack("{s:s, s:s, s:s}", "DockerId", c->docker_id ? c->docker_id : "",
                                   "DockerName", c->docker_name, "Name", c->name);

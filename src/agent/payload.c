@@ -1,6 +1,7 @@
 #include "agent/payload.h"
 #include "agent/credentials.h"
 #include "agent/names.h"
+#include "agent/pause.h"
 #include "agent/restart.h"
 #include "agent/rules.h"
 #include "base/errors.h"
@@ -303,9 +304,10 @@ static gboolean check_container(json_t *tree, const AgentTask *task, GError **er
 
     if (!CHECK(tree, container_members, "container", error))
         return FALSE;
-    if (!*name || strlen(name) > 255 || agent_task_find(task, name) >= 0)
+    if (!*name || strlen(name) > 255 || agent_task_find(task, name) >= 0 ||
+        g_str_has_prefix(name, AGENT_INTERNAL_PREFIX))
         return fail(error, INVALID_PARAMETER,
-                    "container name \"%.100s\" is empty, too long or twice", name);
+                    "container name \"%.100s\" is empty, too long, the agent's or twice", name);
     if (!*text_of(tree, "image"))
         return fail(error, INVALID_PARAMETER, "container \"%s\" has no image", name);
     if (docker && !json_is_null(docker) && !CHECK(docker, docker_members, "dockerConfig", error))
@@ -438,9 +440,10 @@ static void check_start(AgentTask *task)
         refuse(task, reason);
     }
     refuse_unless(task, "networkMode", "bridge host none");
-    refuse_unless(task, "pidMode", "host");
-    refuse_unless(task, "ipcMode", "host none");
+    refuse_unless(task, "pidMode", "host task");
+    refuse_unless(task, "ipcMode", "host task none");
     check_memory(task);
+    agent_pause_add(task);
 }
 
 AgentTask *agent_payload_task(const json_t *tree, GError **error)

@@ -19,7 +19,7 @@ AgentReportDue agent_report_due(const AgentTask *task)
         return REPORT_NOW;
     for (guint i = 0; i < task->containers->len && task->status != TASK_STOPPED; i++) {
         const AgentContainer *c = agent_task_container(task, i);
-        if (reportable(c) > c->reported)
+        if (!c->internal && reportable(c) > c->reported)
             return REPORT_BATCH;
     }
     return REPORT_NONE;
@@ -62,7 +62,7 @@ json_t *agent_report_body(const AgentTask *task, const char *cluster, AgentSaid 
     for (guint i = 0; i < task->containers->len; i++) {
         const AgentContainer *c = agent_task_container(task, i);
         ret_said->at[i] = reportable(c);
-        if (reportable(c) > c->reported)
+        if (!c->internal && reportable(c) > c->reported)
             json_array_append_new(containers, container_body(c, reportable(c)));
     }
     json_t *body =

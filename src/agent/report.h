@@ -12,7 +12,7 @@
 /* What one report says, to mark it as accepted later. */
 typedef struct {
     AgentTaskStatus status;
-    AgentAt at[AGENT_CONTAINERS_MAX];
+    AgentAt at[AGENT_CONTAINERS_ALL];
     guint count;
 } AgentSaid;
 

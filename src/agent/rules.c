@@ -16,7 +16,7 @@ const AgentAct agent_container_rules[WANT__COUNT][AT__COUNT] = {
 static AgentGate depend_gate(const AgentContainer *on, AgentCondition condition)
 {
     gboolean over = on->at >= AT_STOPPED;
-    gboolean never_ran = over && !on->was_started;
+    gboolean never_ran = over && !on->was_started && !on->internal; /* then the task ends */
 
     switch (condition) {
     case DEPEND_CREATE:
@@ -45,14 +45,17 @@ static gint64 depend_limit_ms(const AgentContainer *on, AgentCondition condition
     return on->up_ms + (gint64)on->start_timeout_s * 1000;
 }
 
-static AgentGate start_gate(const AgentTask *task, const AgentContainer *c, gint64 now_ms,
-                            gint64 *ret_wait_ms)
+/* Pulls wait for other containers, as the protocol has it, but not for the agent's own. */
+static AgentGate start_gate(const AgentTask *task, const AgentContainer *c, AgentAct act,
+                            gint64 now_ms, gint64 *ret_wait_ms)
 {
     AgentGate gate = GATE_OPEN;
 
     for (guint i = 0; i < c->depends->len; i++) {
         const AgentDepend *d = &g_array_index(c->depends, AgentDepend, i);
         const AgentContainer *on = agent_task_container(task, d->target);
+        if (on->internal && act == ACT_PULL)
+            continue;
         AgentGate one = depend_gate(on, d->condition);
         gint64 limit_ms = depend_limit_ms(on, d->condition);
         if (one == GATE_NEVER || (one == GATE_WAIT && limit_ms && now_ms >= limit_ms))
@@ -91,7 +94,7 @@ AgentAct agent_rules_next(const AgentTask *task, guint index, gint64 now_ms, Age
     if (c->again && task->want == WANT_RUNNING && c->at == AT_RUNNING)
         return ACT_RESTART;
     if (act == ACT_PULL || act == ACT_CREATE || act == ACT_START)
-        *ret_gate = start_gate(task, c, now_ms, ret_wait_ms);
+        *ret_gate = start_gate(task, c, act, now_ms, ret_wait_ms);
     else if (act == ACT_STOP)
         *ret_gate = stop_gate(task, index);
     return act;

@@ -1,5 +1,6 @@
 #include "agent/spec.h"
 #include "agent/names.h"
+#include "agent/pause.h"
 #include "base/errors.h"
 
 #include <string.h>
@@ -91,7 +92,8 @@ static json_t *environment(const AgentTask *task, const AgentContainer *c)
     const char *name;
     json_t *value;
 
-    set_endpoints(task, c, map);
+    if (!c->internal)
+        set_endpoints(task, c, map);
     json_object_foreach(map, name, value)
     {
         g_autofree char *line = g_strconcat(name, "=", json_string_value(value), NULL);
@@ -291,8 +293,9 @@ void agent_spec_limits(const AgentTask *task, AgentCgroupLimits *ret_limits)
     *ret_limits = (AgentCgroupLimits){ .quota_us = (gint64)(cpu * CGROUP_PERIOD_US),
                                        .memory_bytes = int_of(task->payload, "memory") * MIB };
     for (guint i = 0; i < task->containers->len; i++)
-        ret_limits->shares +=
-            MAX(int_of(agent_task_container(task, i)->spec, "cpu"), CPU_SHARES_MIN);
+        if (!agent_task_container(task, i)->internal)
+            ret_limits->shares +=
+                MAX(int_of(agent_task_container(task, i)->spec, "cpu"), CPU_SHARES_MIN);
     if (cpu > 0)
         ret_limits->shares = (gint64)(cpu * CPU_UNITS);
 }
@@ -314,18 +317,27 @@ static void set_limits(const AgentTask *task, const json_t *spec, json_t *host)
     }
 }
 
-static void set_modes(const AgentTask *task, json_t *host)
+/* What is the task's is the pause container's, which the others join. */
+static void set_mode(const AgentTask *task, const AgentContainer *c, json_t *host,
+                     const char *member, const char *key)
 {
-    static const struct {
-        const char *member, *key;
-    } modes[] = { { "networkMode", "NetworkMode" },
-                  { "pidMode", "PidMode" },
-                  { "ipcMode", "IpcMode" } };
+    const AgentContainer *pause = agent_pause_of(task);
+    const char *mode = text_of(task->payload, member);
+    gboolean shared = pause && strcmp(mode, "task") == 0;
 
-    for (guint i = 0; i < G_N_ELEMENTS(modes); i++)
-        if (*text_of(task->payload, modes[i].member))
-            json_object_set_new(host, modes[i].key,
-                                json_string(text_of(task->payload, modes[i].member)));
+    if (shared && c != pause)
+        json_object_set_new(host, key, json_sprintf("container:%s", pause->docker_name));
+    else if (!c->internal && *mode)
+        json_object_set_new(host, key, json_string(mode));
+    else if (shared && strcmp(key, "IpcMode") == 0)
+        json_object_set_new(host, key, json_string("shareable"));
+}
+
+static void set_modes(const AgentTask *task, const AgentContainer *c, json_t *host)
+{
+    set_mode(task, c, host, "networkMode", "NetworkMode");
+    set_mode(task, c, host, "pidMode", "PidMode");
+    set_mode(task, c, host, "ipcMode", "IpcMode");
 }
 
 static void set_labels(const AgentTask *task, const AgentContainer *c, const char *cluster,
@@ -363,7 +375,7 @@ json_t *agent_spec_container(const AgentTask *task, const AgentContainer *contai
         json_object_set_new(config, "StopTimeout", json_integer(container->stop_timeout_s));
     json_object_set_new(config, "HostConfig", host);
     set_limits(task, spec, host);
-    set_modes(task, host);
+    set_modes(task, container, host);
     merge_text(config, text_of(docker, "config"), config_keys);
     merge_text(host, text_of(docker, "hostConfig"), host_keys);
     set_labels(task, container, cluster, config);

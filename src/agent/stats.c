@@ -36,7 +36,7 @@ AgentStatsJob *agent_stats_new(const AgentEngine *engine, gpointer owner)
         const AgentTask *task = engine->tasks->pdata[i];
         for (guint n = 0; n < task->containers->len; n++) {
             const AgentContainer *c = agent_task_container(task, n);
-            if (c->at != AT_RUNNING || !c->docker_id)
+            if (c->at != AT_RUNNING || !c->docker_id || c->internal)
                 continue;
             Item *item = g_new0(Item, 1);
             *item = (Item){ g_strdup(task->arn),

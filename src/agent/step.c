@@ -167,6 +167,7 @@ static void submit(AgentEngine *engine, AgentTask *task, AgentContainer *c, Agen
     job->docker_name = g_strdup(c->docker_name);
     job->docker_id = act == ACT_CREATE ? NULL : g_strdup(c->docker_id);
     job->image = g_strdup(c->image);
+    job->internal = c->internal;
     job->pull = engine->config->pull_behavior;
     job->pull_idle_ms = engine->config->pull_idle_ms;
     job->last_try = c->failures + 1 >= PULL_TRIES;
@@ -182,8 +183,8 @@ static void submit(AgentEngine *engine, AgentTask *task, AgentContainer *c, Agen
     if (act != ACT_PULL)
         c->look = FALSE;
     log_debug(task->id, "%s: %s", c->name, agent_act_name(act));
-    pool_push(act == ACT_PULL ? engine->pulls : engine->acts, agent_act_run, on_act_done,
-              g_steal_pointer(&job));
+    pool_push(act == ACT_PULL && !c->internal ? engine->pulls : engine->acts, agent_act_run,
+              on_act_done, g_steal_pointer(&job));
 }
 
 /* Tries the act again later: 1 s, doubling up to limit_ms. */
@@ -209,6 +210,10 @@ static void fail_container(AgentTask *task, AgentContainer *c, const char *name,
 {
     log_warn(task->id, "%s: %s: %s", c->name, name, error->message);
     agent_container_blame(c, name, error->message);
+    if (c->internal) { /* is not reported: the task's own reason has to tell */
+        g_autofree char *reason = g_strconcat("ResourceInitializationError: ", c->reason, NULL);
+        agent_task_blame(task, reason);
+    }
     record_stop(task, c);
 }
 

@@ -41,6 +41,7 @@ void agent_task_free(AgentTask *task)
         return;
     g_ptr_array_free(task->containers, TRUE);
     json_decref(task->payload);
+    json_decref(task->pause_spec);
     g_free(task->arn);
     g_free(task->id);
     g_free(task->family);
@@ -82,6 +83,15 @@ static char *cut(const char *text, gsize max)
     if (strlen(valid) > max)
         *g_utf8_find_prev_char(valid, valid + max + 1) = '\0';
     return g_steal_pointer(&valid);
+}
+
+void agent_task_blame(AgentTask *task, const char *text)
+{
+    if (*task->reason)
+        return;
+    g_free(task->reason);
+    task->reason = cut(text, AGENT_TASK_REASON_MAX);
+    task->dirty = TRUE;
 }
 
 void agent_container_blame(AgentContainer *container, const char *name, const char *text)

@@ -10,7 +10,8 @@
 #include <glib.h>
 #include <jansson.h>
 
-#define AGENT_CONTAINERS_MAX       10
+#define AGENT_CONTAINERS_MAX       10 /* of a payload */
+#define AGENT_CONTAINERS_ALL       (AGENT_CONTAINERS_MAX + 1)
 #define AGENT_TASK_REASON_MAX      1024
 #define AGENT_CONTAINER_REASON_MAX 255
 
@@ -60,6 +61,7 @@ typedef struct {
     char *endpoint_id; /* a random UUID: under which the container asks the agent about itself */
     json_t *spec;      /* its tree in the task's payload; borrowed */
     gboolean essential;
+    gboolean internal; /* the agent's own (agent/pause.h): never reported, measured or counted */
     gboolean checks_health;
     guint start_timeout_s; /* 0: dependants wait for ever */
     guint stop_timeout_s;  /* 0: the agent's */
@@ -101,6 +103,7 @@ typedef struct {
     char *family;
     char *version;
     json_t *payload;       /* {} for a task that is only known to be stopped */
+    json_t *pause_spec;    /* tree of the pause container, or NULL */
     GPtrArray *containers; /* AgentContainer */
     AgentWant want;
     AgentTaskStatus status;
@@ -128,7 +131,8 @@ AgentContainer *agent_task_container(const AgentTask *task, guint index);
 /* Index of the container with this name, or -1. */
 int agent_task_find(const AgentTask *task, const char *name);
 
-/* Keeps the first reason ever given, cut to what a report takes. */
+/* Keep the first reason ever given, cut to what a report takes. */
+void agent_task_blame(AgentTask *task, const char *text);
 void agent_container_blame(AgentContainer *container, const char *name, const char *text);
 
 /* What was seen and reported, for the task's file; and back onto a task decoded from its payload.

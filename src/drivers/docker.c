@@ -59,18 +59,29 @@ static gboolean docker_check(const HttpResponse *response, GError **error)
     return fail(error, DOCKER, "%s", words);
 }
 
-/* One call; the path begins behind "/v1.NN". The answer may be an error of Docker's. */
-static HttpResponse *docker_exchange(Docker *docker, HttpRequest *request, const char *path,
-                                     const json_t *body, GError **error)
+/* Sends a request whose path begins behind "/v1.NN". */
+static HttpResponse *docker_send(Docker *docker, HttpRequest *request, const char *path,
+                                 GError **error)
 {
     g_autoptr(HttpClient) client = http_client_new(docker->url, NULL, error);
-    g_autoptr(JsonText) text = body ? json_dumps(body, JSON_COMPACT) : NULL;
     g_autofree char *target = g_strdup_printf("/v1.%d%s", g_atomic_int_get(&docker->api), path);
-    const char *headers[] = { "Content-Type", "application/json", NULL, NULL, NULL };
 
     if (!client)
         return NULL;
     request->target = target;
+    if (!request->timeout_ms)
+        request->timeout_ms = CALL_TIMEOUT_MS;
+    request->max_body = BODY_MAX;
+    return http_client_send(client, request, error);
+}
+
+/* One call with a tree for its body. The answer may be an error of Docker's. */
+static HttpResponse *docker_exchange(Docker *docker, HttpRequest *request, const char *path,
+                                     const json_t *body, GError **error)
+{
+    g_autoptr(JsonText) text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+    const char *headers[] = { "Content-Type", "application/json", NULL, NULL, NULL };
+
     if (request->headers) {
         headers[2] = request->headers[0];
         headers[3] = request->headers[1];
@@ -78,10 +89,7 @@ static HttpResponse *docker_exchange(Docker *docker, HttpRequest *request, const
     request->headers = headers;
     request->body = text;
     request->body_length = text ? strlen(text) : 0;
-    if (!request->timeout_ms)
-        request->timeout_ms = CALL_TIMEOUT_MS;
-    request->max_body = BODY_MAX;
-    return http_client_send(client, request, error);
+    return docker_send(docker, request, path, error);
 }
 
 /* The same, when only success will do. */
@@ -334,6 +342,27 @@ gboolean docker_image(Docker *docker, const char *image, char **ret_digest, GErr
         return FALSE;
     *ret_digest = docker_tree_digest(tree, image);
     return TRUE;
+}
+
+gboolean docker_import(Docker *docker, const char *repo, const char *tag, const char *change,
+                       const char *tar, gsize length, GError **error)
+{
+    const char *headers[] = { "Content-Type", "application/x-tar", NULL };
+    HttpRequest request = {
+        .method = "POST", .headers = headers, .body = tar, .body_length = length
+    };
+    g_autoptr(GString) path = g_string_new("/images/create?fromSrc=-&repo=");
+
+    form_escape(path, repo);
+    g_string_append_printf(path, "&tag=%s&changes=", tag);
+    form_escape(path, change);
+    g_autoptr(HttpResponse) response = docker_send(docker, &request, path->str, error);
+    if (!response || !docker_check(response, error))
+        return FALSE;
+    json_auto_t *tree =
+        json_loadb(response->body->str, response->body->len, JSON_DISABLE_EOF_CHECK, NULL);
+    const char *words = json_string_value(json_object_get(tree, "error"));
+    return !words || fail(error, DOCKER, "%s", words);
 }
 
 gboolean docker_volume_create(Docker *docker, const json_t *spec, GError **error)

@@ -91,6 +91,10 @@ gboolean docker_pull(Docker *docker, const char *image, const json_t *auth, guin
 /* Whether the image is here, and the digest its repository knows it by (NULL: none). */
 gboolean docker_image(Docker *docker, const char *image, char **ret_digest, GError **error);
 
+/* Makes image repo:tag of a tar of its root. change is a line as of a Dockerfile. */
+gboolean docker_import(Docker *docker, const char *repo, const char *tag, const char *change,
+                       const char *tar, gsize length, GError **error);
+
 /* Makes a named volume, or finds it. spec is the body of VolumeCreate. */
 gboolean docker_volume_create(Docker *docker, const json_t *spec, GError **error);
 gboolean docker_volume_exists(Docker *docker, const char *name, GError **error);

@@ -149,20 +149,91 @@ def sizes(rig, ecs):
            "the group goes with the task")
 
 
+def policies(rig, ecs):
+    """What the agent is told of a restart policy, and which instances may be."""
+    wanted = {"enabled": True, "ignoredExitCodes": [3]}
+    container = {"name": "app", "image": rig.image, "memory": 16, "command": ["sleep", "1000"],
+                 "stopTimeout": 1, "restartPolicy": wanted}
+    made = ecs.register_task_definition(family="restarts", containerDefinitions=[container])["taskDefinition"]
+    tap.is_(made["containerDefinitions"][0]["restartPolicy"], wanted, "the policy is as it was sent")
+    tap.ok({"name": "ecs.capability.container-restart-policy"} in made["requiresAttributes"],
+           "only agents that restart may have it", made["requiresAttributes"])
+    arn = ecs.run_task(taskDefinition="restarts")["tasks"][0]["taskArn"]
+    running(rig, ecs, arn)
+    sent = rig.saved(arn.split("/")[-1])["payload"]["containers"][0]["restartPolicy"]
+    tap.is_(sent, dict(wanted, restartAttemptPeriod=300), "the agent is told it, with the period")
+    ecs.stop_task(task=arn)
+    tap.raises("ClientException", lambda: ecs.register_task_definition(
+        family="restarts", containerDefinitions=[dict(container, restartPolicy=dict(
+            wanted, restartAttemptPeriod=59))]), "a period under 60 s is refused")
+
+
+def in_container(rig, id_, *words):
+    return rig.docker("exec", id_, *words)
+
+
+def shared(rig, ecs, settings):
+    """Two containers in the process and IPC namespaces of one task."""
+    orphan = "(sleep 0.3 &); exec sleep 1000"
+    ecs.register_task_definition(family="shared", pidMode="task", ipcMode="task", containerDefinitions=[
+        {"name": name, "image": rig.image, "memory": 16, "command": ["sh", "-c", orphan], "stopTimeout": 1}
+        for name in ("one", "two")])
+    arn = ecs.run_task(taskDefinition="shared")["tasks"][0]["taskArn"]
+    seen = running(rig, ecs, arn)
+    pause = seen.pop("~internal~ecs~pause~namespace")
+    tap.is_(sorted(seen), ["one", "two"], "the task has its containers and a pause container")
+    tap.is_(pause["Config"]["Image"], "berth/pause:1", "of an image that the agent brings")
+    ids = [seen[name]["Id"] for name in sorted(seen)]
+    for kind in "pid", "ipc":
+        spaces = {in_container(rig, i, "readlink", "/proc/self/ns/" + kind) for i in ids}
+        tap.is_(len(spaces), 1, "one %s namespace" % kind)
+    listed = in_container(rig, ids[0], "ps", "-o", "pid,args").splitlines()
+    tap.is_(len([line for line in listed if line.split()[1:] == ["sleep", "1000"]]), 2,
+            "each sees the other's process")
+    tap.ok(listed[1].split()[1] == "/pause", "the first is the pause container's", listed)
+    tap.ok(within(10, lambda: "Z" not in in_container(rig, ids[0], "ps", "-o", "stat")),
+           "and what was orphaned is reaped")
+    described = ecs.describe_tasks(tasks=[arn])["tasks"][0]
+    tap.is_(sorted(c["name"] for c in described["containers"]), ["one", "two"], "no report names it")
+    rig.kill_agent()
+    rig.start_agent(**settings)
+    within(20, lambda: "registered as" in rig.log())
+    tap.is_(sorted(rig.containers(arn)), sorted(ids + [pause["Id"]]), "an agent that comes back adopts all")
+    ecs.stop_task(task=arn)
+    ended = within(20, lambda: not [i for i in ids + [pause["Id"]] if rig.inspect(i)["State"]["Running"]])
+    ends = [rig.inspect(i)["State"]["FinishedAt"] for i in ids + [pause["Id"]]] if ended else [""]
+    tap.ok(ended and max(ends) == ends[-1], "the pause container stops last", ends)
+    tap.ok(within(30, lambda: not rig.containers(arn)), "and goes with the task")
+
+
+def pause_killed(rig, ecs):
+    arn = ecs.run_task(taskDefinition="shared")["tasks"][0]["taskArn"]
+    seen = running(rig, ecs, arn)
+    rig.docker("kill", seen["~internal~ecs~pause~namespace"]["Id"])
+    ecs.get_waiter("tasks_stopped").wait(tasks=[arn], WaiterConfig={"Delay": 1, "MaxAttempts": 40})
+    codes = [c.get("exitCode") for c in ecs.describe_tasks(tasks=[arn])["tasks"][0]["containers"]]
+    tap.is_(codes, [137, 137], "without it the task ends")
+
+
 rig = Rig(36)
 try:
     rig.start()
     with Berth(role="all") as daemon:
-        client = daemon.client("ecs")
+        client = daemon.client("ecs", newer=True)
         try:
             daemon.client("berth").create_zone(ZoneName="home-1a")
-            rig.start_agent(BERTH_ENDPOINT=daemon.endpoint, BERTH_CA=daemon.ca, AWS_SESSION_TOKEN="",
-                            AWS_ACCESS_KEY_ID=daemon.access_key, AWS_SECRET_ACCESS_KEY=daemon.secret_key,
-                            BERTH_INSTANCE_ID="", BERTH_CLUSTER="", BERTH_CLEANUP_WAIT="5s")
+            settings = {
+                "BERTH_ENDPOINT": daemon.endpoint, "BERTH_CA": daemon.ca, "AWS_SESSION_TOKEN": "",
+                "AWS_ACCESS_KEY_ID": daemon.access_key, "AWS_SECRET_ACCESS_KEY": daemon.secret_key,
+                "BERTH_INSTANCE_ID": "", "BERTH_CLUSTER": "", "BERTH_CLEANUP_WAIT": "5s"}
+            rig.start_agent(**settings)
             within(20, lambda: client.list_clusters()["clusterArns"] and
                    client.list_container_instances()["containerInstanceArns"])
             definitions(rig, client)
             sizes(rig, client)
+            policies(rig, client)
+            shared(rig, client, settings)
+            pause_killed(rig, client)
         finally:
             if tap.failed or sys.exc_info()[0]:
                 print("\n".join("# " + line for line in rig.log_tail()))

@@ -2,7 +2,10 @@
 #include "agent/config.h"
 #include "agent/facts.h"
 #include "agent/names.h"
+#include "agent/pause.h"
 #include "agent/payload.h"
+#include "agent/report.h"
+#include "agent/restart.h"
 #include "agent/rules.h"
 #include "agent/spec.h"
 #include "agent/state.h"
@@ -51,7 +54,10 @@ static void test_wrong_members_are_refused(void)
         "\"dockerConfig\": {\"hostConfig\": \"[]\"}", "\"dockerConfig\": []",
         "\"overrides\": \"{\\\"environment\\\": []}\"", "\"overrides\": {}",
         "\"image\": \"\"", "\"name\": \"\"", "\"stopTimeout\": \"3\"", "\"links\": [null]",
-        "\"mountPoints\": [[]]", "\"dependsOn\": {}",
+        "\"mountPoints\": [[]]", "\"dependsOn\": {}", "\"restartPolicy\": []",
+        "\"restartPolicy\": {\"enabled\": 1}", "\"restartPolicy\": {\"ignoredExitCodes\": [\"1\"]}",
+        "\"restartPolicy\": {\"restartAttemptPeriod\": \"60\"}",
+        "\"restartPolicy\": {\"restartAttemptPeriod\": -1}", "\"name\": \"~internal~x\"",
     };
     static const char *const tasks[] = {
         "\"desiredStatus\": \"PAUSED\"", "\"cpu\": \"1\"", "\"volumes\": [{\"name\": \"v\"}]",
@@ -107,7 +113,8 @@ static void test_what_cannot_run_is_stopped_with_a_reason(void)
         { "\"links\": [\"nobody:x\"]", "", "Task dependencies cannot be resolved" },
         { "\"memory\": 16", "\"memory\": 8", "resource cannot be initialized for task" },
         { "", "\"networkMode\": \"awsvpc\"", "networkMode awsvpc is not supported" },
-        { "", "\"pidMode\": \"task\"", "pidMode task is not supported" },
+        { "", "\"pidMode\": \"none\"", "pidMode none is not supported" },
+        { "", "\"ipcMode\": \"private\"", "ipcMode private is not supported" },
     };
 
     for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -225,6 +232,8 @@ static void test_saved_and_restored(void)
     c->at = AT_STOPPED;
     c->has_exit = TRUE;
     c->exit_code = -1;
+    c->again = TRUE;
+    c->restart_count = 3;
     c->reported = AT_RUNNING;
     agent_container_blame(c, "A", "b");
     task->status = TASK_STOPPED;
@@ -258,6 +267,73 @@ static void test_saved_and_restored(void)
     g_assert_cmpint(system(remove), ==, 0);
 }
 
+static const char *host_text(const json_t *create, const char *key)
+{
+    return json_string_value(json_object_get(json_object_get(create, "HostConfig"), key));
+}
+
+static void test_shared_namespaces(void)
+{
+    g_autoptr(AgentTask) task =
+        task_of("", "\"pidMode\": \"task\", \"ipcMode\": \"task\", \"networkMode\": \"host\"", NULL);
+    const AgentContainer *c = agent_task_container(task, 0), *pause = agent_pause_of(task);
+    json_auto_t *create = agent_spec_container(task, c, "x", NULL);
+    json_auto_t *hold = agent_spec_container(task, pause, "x", NULL);
+    g_autofree char *join = g_strconcat("container:", pause->docker_name, NULL);
+    AgentSaid said;
+
+    g_assert_cmpuint(task->containers->len, ==, 2);
+    g_assert_cmpstr(host_text(create, "PidMode"), ==, join);
+    g_assert_cmpstr(host_text(create, "IpcMode"), ==, join);
+    g_assert_cmpstr(host_text(create, "NetworkMode"), ==, "host");
+    g_assert_cmpstr(host_text(hold, "PidMode"), ==, NULL);
+    g_assert_cmpstr(host_text(hold, "IpcMode"), ==, "shareable");
+    g_assert_cmpstr(host_text(hold, "NetworkMode"), ==, "none");
+    g_assert_cmpuint(json_array_size(json_object_get(hold, "Env")), ==, 0);
+    agent_task_container(task, 1)->at = AT_RUNNING; /* nothing to say: it is the agent's own */
+    g_assert_cmpint(agent_report_due(task), ==, REPORT_NONE);
+    json_auto_t *body = agent_report_body(task, "x", &said);
+    g_assert_cmpuint(json_array_size(json_object_get(body, "containers")), ==, 0);
+
+    g_autoptr(AgentTask) mixed =
+        task_of("", "\"pidMode\": \"host\", \"ipcMode\": \"task\"", NULL);
+    json_auto_t *one = agent_spec_container(mixed, agent_task_container(mixed, 0), "x", NULL);
+    json_auto_t *two = agent_spec_container(mixed, agent_pause_of(mixed), "x", NULL);
+    g_assert_cmpstr(host_text(one, "PidMode"), ==, "host");
+    g_assert_true(g_str_has_prefix(host_text(one, "IpcMode"), "container:"));
+    g_assert_cmpstr(host_text(two, "PidMode"), ==, NULL);
+    g_autoptr(AgentTask) none = task_of("", "\"ipcMode\": \"none\"", NULL);
+    g_assert_null(agent_pause_of(none));
+}
+
+static void test_restarts(void)
+{
+    static const struct {
+        const char *policy;
+        int exit_code;
+        gint64 ran_s;
+        gboolean due;
+    } cases[] = {
+        { "{}", 1, 1000, FALSE },
+        { "{\"enabled\": false}", 1, 1000, FALSE },
+        { "{\"enabled\": true}", 1, 299, FALSE },
+        { "{\"enabled\": true}", 0, 300, TRUE },
+        { "{\"enabled\": true, \"restartAttemptPeriod\": 60}", 1, 60, TRUE },
+        { "{\"enabled\": true, \"ignoredExitCodes\": [0, 3]}", 3, 1000, FALSE },
+        { "{\"enabled\": true, \"ignoredExitCodes\": [0, 3]}", 137, 1000, TRUE },
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *member = g_strconcat("\"restartPolicy\": ", cases[i].policy, NULL);
+        g_autoptr(AgentTask) task = task_of(member, "", NULL);
+        const DockerContainer seen = { .was_started = TRUE,
+                                       .exit_code = cases[i].exit_code,
+                                       .started_us = 5,
+                                       .finished_us = 5 + cases[i].ran_s * G_USEC_PER_SEC };
+        g_assert_cmpint(agent_restart_due(agent_task_container(task, 0), &seen), ==, cases[i].due);
+    }
+}
+
 static void test_durations(void)
 {
     static const struct {
@@ -280,7 +356,7 @@ static void test_figures(void)
     json_auto_t *stats = json_loads(
         "{\"cpu_stats\": {\"cpu_usage\": {\"total_usage\": 300}, \"system_cpu_usage\": 2000},"
         " \"memory_stats\": {\"usage\": 5242880, \"stats\": {\"inactive_file\": 1048576}}}", 0, NULL);
-    const AgentCpu before = { 200, 1000 };
+    const AgentCpu before = { 200, 1000, -1 };
     AgentCpu now;
     double percent = 0;
 
@@ -305,6 +381,8 @@ int main(int argc, char **argv)
     g_test_add_func("/agent/names/follow-from-the-task", test_names_follow_from_the_task);
     g_test_add_func("/agent/spec/merged-as-asked", test_spec);
     g_test_add_func("/agent/state/saved-and-restored", test_saved_and_restored);
+    g_test_add_func("/agent/pause/shared-namespaces", test_shared_namespaces);
+    g_test_add_func("/agent/restart/due", test_restarts);
     g_test_add_func("/agent/config/durations", test_durations);
     g_test_add_func("/agent/figures", test_figures);
     return g_test_run();

@@ -23,6 +23,7 @@ static json_t *normalise(const char *members, const char *containers, GError **e
     return task_definition_normalise(request, error);
 }
 
+#define TEN "0,1,2,3,4,5,6,7,8,9,"
 #define A "\"name\":\"a\",\"image\":\"i\",\"memory\":64"
 
 /* {members of the definition, containers, part of the message} */
@@ -72,6 +73,12 @@ static void test_wrong_definitions_are_refused(void)
           "not supported here" },
         { ",\"placementConstraints\":[{\"type\":\"memberOf\",\"expression\":\"a ==\"}]",
           "{" A "}", "Invalid placement constraint expression" },
+        { "", "{" A ",\"restartPolicy\":{\"enabled\":true,\"restartAttemptPeriod\":59}}",
+          "'restartPolicy.restartAttemptPeriod' setting for container 'a': 59 is not between 60" },
+        { "", "{" A ",\"restartPolicy\":{\"enabled\":true,\"restartAttemptPeriod\":1801}}",
+          "1801 is not between 60 and 1800" },
+        { "", "{" A ",\"restartPolicy\":{\"enabled\":true,\"ignoredExitCodes\":[" TEN TEN TEN TEN
+              TEN "1]}}", "more than 50 exit codes" },
         { ",\"requiresCompatibilities\":[\"FARGATE\"],\"networkMode\":\"bridge\"", "{" A "}",
           "Fargate only supports network mode" },
         { ",\"requiresCompatibilities\":[\"FARGATE\"],\"cpu\":\"256\",\"memory\":\"3072\"",
@@ -108,6 +115,9 @@ static void test_attributes_follow_from_what_is_used(void)
           "com.amazonaws.ecs.capability.docker-remote-api.1.21" },
         { "", "{" A ",\"healthCheck\":{\"command\":[\"CMD\",\"a\"]}}",
           "ecs.capability.container-health-check" },
+        { "", "{" A ",\"restartPolicy\":{\"enabled\":true,\"ignoredExitCodes\":[0]}}",
+          "ecs.capability.container-restart-policy" },
+        { ",\"pidMode\":\"task\"", "{" A "}", "ecs.capability.pid-ipc-namespace-sharing" },
         { "", "{" A ",\"privileged\":true}", "com.amazonaws.ecs.capability.privileged-container" },
         { "", "{" A ",\"stopTimeout\":3}", "ecs.capability.container-ordering" },
         { ",\"cpu\":\"256\"", "{" A "}", "ecs.capability.task-cpu-mem-limit" },

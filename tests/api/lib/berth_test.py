@@ -227,14 +227,16 @@ name={REGION}
                     print("# log: " + line.rstrip(), flush=True)
 
     # -- clients
-    def client(self, service, access_key=None, secret_key=None, token=None, region=REGION, **kw):
-        """A boto3 client; the admin account's, without retries, unless told otherwise."""
+    def client(self, service, access_key=None, secret_key=None, token=None, region=REGION, newer=False,
+               **kw):
+        """A boto3 client; the admin account's, without retries, unless told otherwise. newer: with what
+        our overlay adds to the installed model."""
         import boto3
         from botocore.config import Config
 
         config = Config(retries={"max_attempts": 0}, **kw)
         session = boto3.session.Session()
-        if service == "berth":
+        if service == "berth" or newer:
             session._loader.search_paths.append(os.path.join(self.model_dir()))
         return session.client(
             service, region_name=region, endpoint_url=self.endpoint, verify=self.ca, config=config,
@@ -245,10 +247,15 @@ name={REGION}
         """The admin service's model where botocore looks for one."""
         folder = os.path.join(self.root, "models")
         target = os.path.join(folder, "berth", "2026-01-01")
+        extras = os.path.join(folder, "ecs", "2014-11-13")
         if not os.path.exists(target):
             os.makedirs(target)
             shutil.copy(os.path.join(TOP, "src/catalog/overlay/berth.json"),
                         os.path.join(target, "service-2.json"))
+            os.makedirs(extras)
+            with open(os.path.join(TOP, "src/catalog/overlay/ecs.json")) as overlay, \
+                    open(os.path.join(extras, "service-2.sdk-extras.json"), "w") as f:
+                json.dump({"version": 1.0, "merge": json.load(overlay)}, f)
         return folder
 
     def aws_env(self, **extra):
