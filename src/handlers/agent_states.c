@@ -10,6 +10,7 @@
 
 #define REASON_MAX         1024
 #define RANGE_MAX          1000
+#define PORT_MAX           65535
 
 #define STOP_EXITED        "EssentialContainerExited"
 #define STOP_EXITED_REASON "Essential container in task exited"
@@ -117,7 +118,7 @@ static json_t *container_reports(const json_t *changes, GError **error)
 
 static void add_port(GArray *ports, gint64 port)
 {
-    if (port > 0 && port <= 65535)
+    if (port > 0 && port <= PORT_MAX)
         g_array_append_val(ports, port);
 }
 
@@ -130,7 +131,8 @@ static void add_binding(const json_t *binding, GArray *ports)
     add_port(ports, tree_int(binding, "hostPort", 0));
     if (!dash)
         return;
-    gint64 first = g_ascii_strtoll(range, NULL, 10), last = g_ascii_strtoll(dash + 1, NULL, 10);
+    gint64 first = CLAMP(g_ascii_strtoll(range, NULL, 10), 1, PORT_MAX);
+    gint64 last = MIN(g_ascii_strtoll(dash + 1, NULL, 10), PORT_MAX);
     for (gint64 port = first; port <= last && port < first + RANGE_MAX; port++)
         add_port(ports, port);
 }

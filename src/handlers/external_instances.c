@@ -17,6 +17,7 @@
 #define SSH_PORT      22
 #define DOCKER_SOCKET "/run/docker.sock"
 #define FOLDER        "/var/lib/berth-agent"
+#define SHA256_DIGITS 64
 /* Nothing of ours reaches the machine to renew them; they end with the machine's removal. */
 #define CREDENTIALS_US (3650 * 86400 * G_GINT64_CONSTANT(1000000))
 
@@ -201,6 +202,9 @@ json_t *upgrade_agent(Request *rq, GError **error)
     const char *id = request_text(rq, "InstanceId"), *sha256 = request_text(rq, "ImageSha256");
     gboolean found = FALSE;
 
+    if (!id_is_hex(sha256, SHA256_DIGITS))
+        return fail_null(error, INVALID_PARAMETER,
+                         "ImageSha256 is %d lower-case hexadecimal digits", SHA256_DIGITS);
     if (!bootstraps_want_image(rq->tx, rq->account_id, id, sha256, &found, error))
         return NULL;
     if (!found)

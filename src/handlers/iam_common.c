@@ -29,6 +29,20 @@ const char *iam_path(const Request *rq, GError **error)
     return path;
 }
 
+const char *iam_new_name(const Request *rq, const char *member, const char *shown, GError **error)
+{
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                  "0123456789+=,.@_-";
+    const char *name = request_text(rq, member);
+
+    if (!name[strspn(name, allowed)])
+        return name;
+    return fail_null(error, INVALID_PARAMETER,
+                     "The specified value for %s is invalid. It must contain only alphanumeric "
+                     "characters and/or the following: +=,.@_-",
+                     shown);
+}
+
 json_t *iam_tags(const Request *rq, GError **error)
 {
     const json_t *tags = request_member(rq, "Tags");

@@ -11,6 +11,10 @@
 json_t *iam_arn(const Request *rq, const char *kind, const char *path, const char *name);
 /* The request's Path, "/" when absent; NULL when it is none. */
 const char *iam_path(const Request *rq, GError **error);
+/* The request's member (its length is the shape's to check) as the name of something new; NULL when
+ * it has characters that names have not. Refusals call it shown. Source: IAM API Reference,
+ * CreateRole. */
+const char *iam_new_name(const Request *rq, const char *member, const char *shown, GError **error);
 /* The request's Tags as they are kept, checked; a new reference. */
 json_t *iam_tags(const Request *rq, GError **error);
 

@@ -41,17 +41,16 @@ static InstanceProfile *profile_asked(Request *rq, GError **error)
 
 json_t *create_instance_profile(Request *rq, GError **error)
 {
-    const char *path = iam_path(rq, error);
+    const char *name = iam_new_name(rq, "InstanceProfileName", "instanceProfileName", error);
+    const char *path = name ? iam_path(rq, error) : NULL;
     json_auto_t *tags = path ? iam_tags(rq, error) : NULL;
     g_autofree char *id = id_iam("AIPA", 21);
 
     if (!tags)
         return NULL;
-    InstanceProfile profile = { .name = (char *)request_text(rq, "InstanceProfileName"),
-                                .id = id,
-                                .path = (char *)path,
-                                .tags = tags,
-                                .created_us = rq->now_us };
+    InstanceProfile profile = {
+        .name = (char *)name, .id = id, .path = (char *)path, .tags = tags, .created_us = rq->now_us
+    };
     return instance_profiles_insert(rq->tx, rq->account_id, &profile, error)
                ? profile_answer(rq, &profile, error)
                : NULL;

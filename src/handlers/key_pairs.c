@@ -23,14 +23,13 @@ static const char *const taggable[] = { "key-pair", NULL };
 /* A name of 1 to 255 printable ASCII characters, without blanks at its ends. */
 static gboolean check_name(const char *name, GError **error)
 {
-    gsize length = name ? strlen(name) : 0;
+    gsize length = name ? strlen(name) : 0, printable = 0;
 
     if (length == 0)
         return ec2_missing("KeyName", error);
-    for (gsize n = 0; n < length; n++)
-        if (!g_ascii_isprint(name[n]))
-            length = G_MAXSIZE - 1;
-    if (length > NAME_MAX_LENGTH || name[0] == ' ' || name[length - 1] == ' ')
+    while (g_ascii_isprint(name[printable]))
+        printable++;
+    if (printable < length || length > NAME_MAX_LENGTH || name[0] == ' ' || name[length - 1] == ' ')
         return fail(error, INVALID_PARAMETER,
                     "Value for parameter KeyName is invalid. Expecting up to %d ASCII characters"
                     " without leading or trailing spaces.",

@@ -25,7 +25,8 @@ json_t *role_json(const Request *rq, const Role *role)
 
 json_t *create_role(Request *rq, GError **error)
 {
-    const char *path = iam_path(rq, error);
+    const char *name = iam_new_name(rq, "RoleName", "roleName", error);
+    const char *path = name ? iam_path(rq, error) : NULL;
     const char *policy = request_text(rq, "AssumeRolePolicyDocument");
     json_auto_t *tags = path ? iam_tags(rq, error) : NULL;
 
@@ -34,7 +35,7 @@ json_t *create_role(Request *rq, GError **error)
     if (request_member(rq, "PermissionsBoundary"))
         return fail_null(error, UNSUPPORTED, "PermissionsBoundary is not supported here yet");
     g_autofree char *id = id_iam("AROA", 21);
-    Role role = { .name = (char *)request_text(rq, "RoleName"),
+    Role role = { .name = (char *)name,
                   .id = id,
                   .path = (char *)path,
                   .description = (char *)request_text(rq, "Description"),

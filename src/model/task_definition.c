@@ -45,7 +45,7 @@ static gint64 parse_size(const char *text, const char *unit, gint64 scale)
     char *end = NULL;
     double value = g_ascii_strtod(text, &end);
 
-    if (end == text || value <= 0 || value > 1e9)
+    if (end == text || !(value > 0 && value <= 1e9)) /* a NaN is neither */
         return 0;
     while (g_ascii_isspace(*end))
         end++;

@@ -230,7 +230,8 @@ with Berth(role="all", config="[agents]\nlost_seconds=600\nsuspect_seconds=2\n")
     bystander = StockAgent(berth, "1.70.0").start()
     quiet = StockAgent(berth, "1.70.0")
     quiet.register()
-    quiet.wait(lambda: instance(ecs, agent)["agentConnected"] and instance(ecs, bystander)["agentConnected"])
+    quiet.wait(lambda: instance(ecs, agent)["agentConnected"] and instance(ecs, bystander)["agentConnected"]
+               and bystander.tcs_opened)
     opened = bystander.acs_opened, bystander.tcs_opened
     test_bad_frames(berth, ecs, quiet)
     test_bad_telemetry(berth, ecs, agent, run_on(ecs, agent))
