@@ -1,4 +1,5 @@
 #include "agent/act.h"
+#include "agent/env_files.h"
 #include "agent/pause.h"
 #include "base/clock.h"
 #include "base/errors.h"
@@ -18,6 +19,8 @@ void agent_act_free(AgentActJob *job)
     g_free(job->image);
     json_decref(job->spec);
     json_decref(job->volumes);
+    json_decref(job->env_files);
+    agent_s3_free(job->s3);
     g_clear_error(&job->error);
     g_clear_error(&job->pull_error);
     docker_container_free(job->seen);
@@ -137,7 +140,10 @@ static gboolean make_group(AgentActJob *job)
 
 static void run_create(AgentActJob *job)
 {
-    if (!make_volumes(job) || !make_group(job))
+    job->no_resource =
+        job->s3 && !agent_env_files_fetch(job->s3, job->env_files,
+                                          json_object_get(job->spec, "Env"), &job->error);
+    if (job->no_resource || !make_volumes(job) || !make_group(job))
         return;
     job->docker_id = docker_create(job->docker, job->docker_name, job->spec,
                                    "com.amazonaws.ecs.task-arn", &job->error);

@@ -8,6 +8,7 @@
 
 #include "agent/cgroup.h"
 #include "agent/config.h"
+#include "agent/s3.h"
 #include "agent/rules.h"
 #include "drivers/docker.h"
 
@@ -26,9 +27,11 @@ typedef struct {
     guint pull_idle_ms;
     gboolean last_try; /* of a pull: take the image that is here, if the behaviour allows */
     guint stop_timeout_s;
-    gint64 started_us;      /* of a restart: the start that has ended */
-    json_t *spec;           /* ContainerCreate */
-    json_t *volumes;        /* VolumeCreate bodies, made before */
+    gint64 started_us; /* of a restart: the start that has ended */
+    json_t *spec;      /* ContainerCreate */
+    json_t *volumes;   /* VolumeCreate bodies, made before */
+    AgentS3 *s3;       /* where env_files are, or NULL */
+    json_t *env_files;
     const char *cgroup_dir; /* borrowed */
     char *task_id;          /* its group's name */
     AgentCgroupLimits limits;
@@ -37,8 +40,9 @@ typedef struct {
     GError *pull_error;    /* of a pull whose image was here all the same */
     DockerContainer *seen; /* NULL when there is none, or Docker could not say */
     gboolean is_gone;      /* Docker says there is no such container */
-    gboolean gave_up;      /* a pull failed for good and the image may not be used without */
-    gboolean pulled;       /* a pull was tried */
+    gboolean no_resource; /* what failed was not Docker: something the container needs is missing */
+    gboolean gave_up;     /* a pull failed for good and the image may not be used without */
+    gboolean pulled;      /* a pull was tried */
     gint64 began_us, ended_us;
     char *digest;
 } AgentActJob;

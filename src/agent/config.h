@@ -30,6 +30,11 @@ typedef struct {
     char *reserved_ports_udp; /* JSON list */
     char *attributes;         /* JSON map, sent with the first registration */
     char *log_level;
+    char *s3_endpoint;      /* of environment files; "" for none */
+    char *s3_region;        /* "" for the region */
+    char *s3_ca_file;       /* "" for the system's store */
+    char *s3_access_key_id; /* "": a task's execution role asks */
+    char *s3_secret_access_key;
     char *pull_behavior_name;
     PullBehavior pull_behavior;
     guint reserved_memory_mib;

@@ -356,6 +356,7 @@ gboolean agent_engine_keep_credentials(AgentEngine *engine, const char *arn,
         return FALSE;
     if (task->status == TASK_STOPPED && kind == CREDENTIALS_TASK)
         return TRUE;
+    agent_engine_wake(engine, clock_mono_ms()); /* a container may wait for them */
     return agent_credentials_keep(engine->credentials, arn, kind, tree);
 }
 

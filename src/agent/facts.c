@@ -69,6 +69,8 @@ static json_t *attributes(const AgentConfig *config, gboolean first)
     if (uname(&kernel) == 0)
         add_attribute(list, "ecs.cpu-architecture",
                       strcmp(kernel.machine, "aarch64") == 0 ? "arm64" : kernel.machine);
+    if (*config->s3_endpoint)
+        add_attribute(list, "ecs.capability.env-files.s3", NULL);
     json_object_foreach(own, name, value) if (first)
         add_attribute(list, name, json_string_value(value));
     return list;

@@ -1,5 +1,6 @@
 #include "agent/payload.h"
 #include "agent/credentials.h"
+#include "agent/env_files.h"
 #include "agent/names.h"
 #include "agent/pause.h"
 #include "agent/restart.h"
@@ -314,7 +315,9 @@ static gboolean check_container(json_t *tree, const AgentTask *task, GError **er
         return FALSE;
     return check_list(tree, "portMappings", check_port, error) &&
            check_list(tree, "mountPoints", check_mount, error) &&
-           check_list(tree, "volumesFrom", check_mount, error) && apply_overrides(tree, error);
+           check_list(tree, "volumesFrom", check_mount, error) &&
+           agent_env_files_check(json_object_get(tree, "environmentFiles"), error) &&
+           apply_overrides(tree, error);
 }
 
 static gboolean add_container(AgentTask *task, json_t *tree, GError **error)

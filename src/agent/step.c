@@ -1,5 +1,6 @@
 #include "agent/act.h"
 #include "agent/engine.h"
+#include "agent/env_files.h"
 #include "agent/ports.h"
 #include "agent/restart.h"
 #include "agent/rules.h"
@@ -139,6 +140,33 @@ static guint stop_timeout(const AgentEngine *engine, const AgentContainer *c)
     return c->stop_timeout_s ? c->stop_timeout_s : MAX(engine->config->stop_timeout_ms / 1000, 1);
 }
 
+/* Something a container needs and Docker does not have: without it there is no task. */
+static void fail_resource(AgentTask *task, AgentContainer *c, const GError *error)
+{
+    g_autofree char *reason = g_strdup_printf(
+        "ResourceInitializationError: failed to download env files: %s", error->message);
+
+    log_warn(task->id, "%s: %s", c->name, reason);
+    agent_task_blame(task, reason);
+    agent_container_blame(c, "ResourceInitializationError", error->message);
+    record_stop(task, c);
+    task->want = MAX(task->want, WANT_STOPPED);
+}
+
+/* Whether a container's environment files can be fetched now. If not, it has stopped, or waits for
+ * credentials that are to come, which will wake the engine. */
+static gboolean have_env_files(AgentEngine *engine, AgentTask *task, AgentContainer *c,
+                               AgentS3 **ret_s3)
+{
+    g_autoptr(GError) cause = NULL;
+    AgentEnvState state =
+        agent_env_files_ready(engine->config, engine->credentials, task, c, ret_s3, &cause);
+
+    if (state == ENV_NEVER)
+        fail_resource(task, c, cause);
+    return state == ENV_READY;
+}
+
 /* FALSE when the container cannot be described to Docker; then it has stopped. */
 static gboolean fill_spec(AgentEngine *engine, AgentTask *task, AgentContainer *c, AgentActJob *job)
 {
@@ -147,6 +175,7 @@ static gboolean fill_spec(AgentEngine *engine, AgentTask *task, AgentContainer *
 
     job->spec = agent_spec_container(task, c, cluster, &cause);
     job->volumes = agent_spec_volumes(task, c);
+    job->env_files = json_deep_copy(json_object_get(c->spec, "environmentFiles"));
     if (job->spec && agent_ports_choose(c, job->spec, &engine->next_port, &cause))
         return TRUE;
     agent_container_blame(c, "DockerClientConfigError", cause->message);
@@ -176,7 +205,8 @@ static void submit(AgentEngine *engine, AgentTask *task, AgentContainer *c, Agen
     job->cgroup_dir = engine->config->cgroup_dir;
     job->task_id = g_strdup(task->id);
     agent_spec_limits(task, &job->limits);
-    if (act == ACT_CREATE && !fill_spec(engine, task, c, job))
+    if (act == ACT_CREATE &&
+        (!have_env_files(engine, task, c, &job->s3) || !fill_spec(engine, task, c, job)))
         return;
     c->busy = TRUE;
     c->pulling = act == ACT_PULL;
@@ -255,6 +285,19 @@ static void after_progress(AgentEngine *engine, AgentTask *task, AgentContainer 
         fail_container(task, c, name, job->error);
 }
 
+static void after_create(AgentEngine *engine, AgentTask *task, AgentContainer *c,
+                         const AgentActJob *job)
+{
+    if (!job->no_resource)
+        after_progress(engine, task, c, job, AT_CREATED, "CannotCreateContainerError");
+    else if (c->at >= AT_STOPPED)
+        return;
+    else if (is_passing(job->error) && !job->last_try)
+        retry(engine, task, c, job, 5000);
+    else
+        fail_resource(task, c, job->error);
+}
+
 /* Seen was recorded already: what is not to be started again any more has run, or has stopped. */
 static void after_restart(AgentEngine *engine, AgentTask *task, AgentContainer *c,
                           const AgentActJob *job)
@@ -290,7 +333,7 @@ static void record_act(AgentEngine *engine, AgentTask *task, AgentContainer *c,
         after_pull(engine, task, c, job);
         break;
     case ACT_CREATE:
-        after_progress(engine, task, c, job, AT_CREATED, "CannotCreateContainerError");
+        after_create(engine, task, c, job);
         break;
     case ACT_START:
         after_progress(engine, task, c, job, AT_RUNNING, "CannotStartContainerError");

@@ -115,6 +115,7 @@ static json_t *container_tree(const PayloadTask *task, const json_t *container)
     copy_member(out, command ? override : container, "command");
     add_container_arn(out, task, name);
     add_restart_policy(out, container);
+    copy_member(out, override, "environmentFiles");
     json_object_set_new(out, "environment", environment(container, override));
     json_object_set_new(out, "portMappings", port_mappings(container));
     json_object_set_new(

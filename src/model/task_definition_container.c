@@ -7,6 +7,7 @@
 #define CONTAINER_MEMORY_MIN_MIB 6
 #define PORT_MAPPINGS_MAX        100
 #define IGNORED_CODES_MAX        50
+#define ENVIRONMENT_FILES_MAX    10
 
 /* Whole numbers of a container or one of its parts, with the limits they have. */
 static const struct {
@@ -220,6 +221,31 @@ static gboolean check_environment(const json_t *container, GError **error)
     return TRUE;
 }
 
+static gboolean check_environment_files(const json_t *container, GError **error)
+{
+    const json_t *files = json_object_get(container, "environmentFiles");
+    const json_t *file;
+    size_t n;
+
+    if (json_array_size(files) > ENVIRONMENT_FILES_MAX)
+        return fail(error, ECS_CLIENT, "Container '%s' has more than %d environment files.",
+                    tree_text(container, "name"), ENVIRONMENT_FILES_MAX);
+    json_array_foreach(files, n, file)
+    {
+        const char *value = tree_text(file, "value");
+        g_auto(GStrv) parts = g_strsplit(value ? value : "", ":", 6);
+        gboolean is_object = g_strv_length(parts) == 6 && strcmp(parts[0], "arn") == 0 &&
+                             strcmp(parts[2], "s3") == 0 && strchr(parts[5], '/') &&
+                             g_str_has_suffix(parts[5], ".env");
+        if (!is_object || g_strcmp0(tree_text(file, "type"), "s3") != 0)
+            return fail(error, ECS_CLIENT,
+                        "Invalid environment file '%s' for container '%s': it is of type s3, and"
+                        " its value the ARN of an object whose name ends in .env.",
+                        value ? value : "", tree_text(container, "name"));
+    }
+    return TRUE;
+}
+
 static void fill_in(json_t *container)
 {
     static const char *const lists[] = { "portMappings", "environment", "mountPoints",
@@ -245,5 +271,5 @@ gboolean container_definition_normalise(json_t *container, const char *network_m
            check_network(container, network_mode, error) &&
            normalise_ports(container, network_mode, error) && check_health(container, error) &&
            check_logging(container, error) && check_restarts(container, error) &&
-           check_environment(container, error);
+           check_environment(container, error) && check_environment_files(container, error);
 }

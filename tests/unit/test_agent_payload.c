@@ -58,6 +58,8 @@ static void test_wrong_members_are_refused(void)
         "\"restartPolicy\": {\"enabled\": 1}", "\"restartPolicy\": {\"ignoredExitCodes\": [\"1\"]}",
         "\"restartPolicy\": {\"restartAttemptPeriod\": \"60\"}",
         "\"restartPolicy\": {\"restartAttemptPeriod\": -1}", "\"name\": \"~internal~x\"",
+        "\"environmentFiles\": {}", "\"environmentFiles\": [{\"type\": \"s3\"}]",
+        "\"environmentFiles\": [{\"type\": \"http\", \"value\": \"arn:aws:s3:::b/k.env\"}]",
     };
     static const char *const tasks[] = {
         "\"desiredStatus\": \"PAUSED\"", "\"cpu\": \"1\"", "\"volumes\": [{\"name\": \"v\"}]",
