@@ -366,10 +366,11 @@ static void send_heartbeat(const ChannelLoop *loop, ChannelConn *conn, gint64 no
     conn->heartbeat_ms = now_ms + beat_ms(loop);
 }
 
-void acs_start(ChannelLoop *loop, ChannelConn *conn)
+void acs_start(ChannelLoop *loop, ChannelConn *conn, gboolean work)
 {
     send_heartbeat(loop, conn, clock_mono_ms());
-    collect_begin(loop, conn, CHANNEL_UNACKED);
+    if (work)
+        collect_begin(loop, conn, CHANNEL_UNACKED);
     if (conn->send_credentials)
         channel_credentials_send(loop, conn, TRUE);
     conn->credentials_ms = clock_mono_ms() + channel_credentials_every_ms(loop->world);

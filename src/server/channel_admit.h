@@ -2,7 +2,8 @@
  * server/channel_admit.h - who asks for a channel, and whether it gets one
  *
  * Worker side. The upgrade request is signed as every call is; the caller may open the channels of
- * its own container instance. An ACS channel is held by one session at a time.
+ * its own container instance. An ACS channel is held by one session at a time. Those that ask at
+ * the same time are admitted together: all of them cost as many statements as one.
  * Source: ECS agent, ACS and TCS handshakes; error names it understands (agent-protocol 5.2).
  */
 #pragma once
@@ -21,7 +22,8 @@ typedef struct {
     /* when admitted, or held_here */
     gint64 ci_id;
     /* when admitted */
-    gboolean send_credentials; /* the agent asks for those of its tasks */
+    gboolean work;             /* its agent has to be told something */
+    gboolean send_credentials; /* the agent asks for those of its tasks, and there are some */
     char *session;
     char *account_id;
     char *cluster_name;
@@ -30,8 +32,12 @@ typedef struct {
     char *container_instance_arn;
 } ChannelAdmission;
 
-/* over_session: a session of this daemon that has ended, though its row says otherwise; NULL: none.
- */
-void channel_admit(const ChannelWorld *world, ChannelKind kind, const Upgrade *upgrade,
-                   const char *over_session, ChannelAdmission *ret);
+typedef struct {
+    ChannelKind kind;
+    Upgrade *upgrade;
+    char *over_session; /* one of this daemon that has ended, though its row says otherwise; NULL */
+    ChannelAdmission admission; /* the answer */
+} ChannelAsk;
+
+void channel_admit(const ChannelWorld *world, ChannelAsk *const *asks, guint count);
 void channel_admission_clear(ChannelAdmission *admission);

@@ -22,6 +22,9 @@ typedef struct {
     guint opening;      /* connections before CONN_OPEN */
     guint conns_max;    /* what the limit of open files leaves for agents */
     GQueue accepted;    /* of ChannelGuest: their handshakes wait for their turn */
+    GQueue asking;      /* whose admission waits for the next lot */
+    guint lots;         /* of admissions, at workers */
+    GHashTable *early;  /* ci_ids woken during these: a lot may have looked for work before that */
     ChannelEnds ends;   /* of sessions, not yet given to a worker */
     gboolean releasing; /* a worker records some */
     gboolean rounding;  /* a worker does the rounds of session_tick */
@@ -48,8 +51,9 @@ void loop_flush(ChannelLoop *loop, ChannelConn *conn);
 void loop_end(ChannelLoop *loop, ChannelConn *conn, const char *cause);
 
 /* -- channel_acs.c */
-/* A session has opened: first heartbeat, and everything that its agent has not acknowledged. */
-void acs_start(ChannelLoop *loop, ChannelConn *conn);
+/* A session has opened: first heartbeat, and, when there is work, everything that its agent has not
+ * acknowledged. */
+void acs_start(ChannelLoop *loop, ChannelConn *conn, gboolean work);
 void acs_text(ChannelLoop *loop, ChannelConn *conn, const char *text, gsize length);
 /* There may be work for this instance. */
 void acs_wake(ChannelLoop *loop, ChannelConn *conn);

@@ -10,32 +10,42 @@
 #define SWEEP_MS    30000
 #define TOUCH_MIN   64
 #define TOUCH_PARTS 32
+#define LOTS        2 /* the other workers have payloads to gather */
+#define LOT_MAX     128
 
 /* -- admission */
 
 typedef struct {
-    ChannelJob job;
+    ChannelAsk ask; /* first: what a worker sees of it */
     guint64 conn_id;
-    ChannelKind kind;
-    Upgrade *upgrade;
-    char *over_session;
-    ChannelAdmission admission;
 } Admit;
 
-static void admit_clear(ChannelJob *job)
+static void admit_free(gpointer data)
 {
-    Admit *admit = (Admit *)job;
+    Admit *admit = data;
 
-    upgrade_free(admit->upgrade);
-    g_free(admit->over_session);
-    channel_admission_clear(&admit->admission);
+    upgrade_free(admit->ask.upgrade);
+    g_free(admit->ask.over_session);
+    channel_admission_clear(&admit->ask.admission);
+    g_free(admit);
 }
 
-static void admit_work(ChannelJob *job, const ChannelWorld *world)
-{
-    Admit *admit = (Admit *)job;
+/* Those that asked while the workers were busy with others, as far as one job takes them. */
+typedef struct {
+    ChannelJob job;
+    GPtrArray *admits;
+} AdmitLot;
 
-    channel_admit(world, admit->kind, admit->upgrade, admit->over_session, &admit->admission);
+static void lot_clear(ChannelJob *job)
+{
+    g_ptr_array_unref(((AdmitLot *)job)->admits);
+}
+
+static void lot_work(ChannelJob *job, const ChannelWorld *world)
+{
+    const GPtrArray *admits = ((AdmitLot *)job)->admits;
+
+    channel_admit(world, (ChannelAsk *const *)admits->pdata, admits->len);
 }
 
 static void release_begin(ChannelLoop *loop, gint64 ci_id, const char *session, const char *cause);
@@ -74,18 +84,18 @@ static void open_session(ChannelLoop *loop, ChannelConn *conn, ChannelAdmission 
         if (former)
             loop_end(loop, former, "another session took over");
         g_hash_table_insert(loop->by_ci, &conn->ci_id, conn);
-        acs_start(loop, conn);
+        acs_start(loop, conn, admission->work | g_hash_table_remove(loop->early, &conn->ci_id));
     }
 }
 
 /* The instance's channel is held by another session of this daemon. When that still has its
  * connection, it must show that it lives; when it has none, its row is taken over. TRUE when the
  * newcomer is looked at once more. */
-static gboolean meet_rival(ChannelLoop *loop, ChannelConn *conn, Admit *admit)
+static gboolean meet_rival(ChannelLoop *loop, ChannelConn *conn, const Admit *admit)
 {
-    ChannelConn *holder = loop_by_ci(loop, admit->admission.ci_id);
+    ChannelConn *holder = loop_by_ci(loop, admit->ask.admission.ci_id);
 
-    if (holder && g_strcmp0(holder->session, admit->admission.held_session) == 0) {
+    if (holder && g_strcmp0(holder->session, admit->ask.admission.held_session) == 0) {
         if (!holder->rival_noted)
             note_begin(loop, holder->ci_id,
                        g_strdup_printf("a second session, from %s, was refused: the one from %s "
@@ -95,27 +105,25 @@ static gboolean meet_rival(ChannelLoop *loop, ChannelConn *conn, Admit *admit)
         acs_probe(loop, holder);
         return FALSE;
     }
-    if (admit->over_session || !admit->admission.held_session)
+    if (admit->ask.over_session || !admit->ask.admission.held_session)
         return FALSE;
-    conn->over_session = g_strdup(admit->admission.held_session);
+    conn->over_session = g_strdup(admit->ask.admission.held_session);
     return TRUE;
 }
 
 static void submit_admit(ChannelLoop *loop, ChannelConn *conn);
 
-static void admit_done(ChannelJob *job, gpointer user)
+static void admit_done(ChannelLoop *loop, Admit *admit)
 {
-    Admit *admit = (Admit *)job;
-    ChannelAdmission *admission = &admit->admission;
-    ChannelLoop *loop = user;
+    ChannelAdmission *admission = &admit->ask.admission;
     ChannelConn *conn = loop_conn(loop, admit->conn_id);
 
     if (!conn || conn->stage != CONN_ADMITTING) {
-        if (admission->admitted && admit->kind == CHANNEL_ACS)
+        if (admission->admitted && admit->ask.kind == CHANNEL_ACS)
             release_begin(loop, admission->ci_id, admission->session, "it left while connecting");
         return;
     }
-    conn->upgrade = g_steal_pointer(&admit->upgrade);
+    conn->upgrade = g_steal_pointer(&admit->ask.upgrade);
     if (admission->admitted) {
         open_session(loop, conn, admission);
     } else if (admission->held_here && meet_rival(loop, conn, admit)) {
@@ -129,17 +137,58 @@ static void admit_done(ChannelJob *job, gpointer user)
     loop_flush(loop, conn);
 }
 
+static void submit_lots(ChannelLoop *loop);
+
+static void lot_done(ChannelJob *job, gpointer user)
+{
+    const GPtrArray *admits = ((AdmitLot *)job)->admits;
+    ChannelLoop *loop = user;
+
+    for (guint i = 0; i < admits->len; i++)
+        admit_done(loop, admits->pdata[i]);
+    loop->lots--;
+    submit_lots(loop);
+    if (!loop->lots)
+        g_hash_table_remove_all(loop->early);
+}
+
+/* The oldest of those that wait. */
+static GPtrArray *take_lot(ChannelLoop *loop)
+{
+    GPtrArray *lot = g_ptr_array_new_with_free_func(admit_free);
+
+    while (lot->len < LOT_MAX && loop->asking.length > 0)
+        g_ptr_array_add(lot, g_queue_pop_head(&loop->asking));
+    return lot;
+}
+
+static void submit_lots(ChannelLoop *loop)
+{
+    while (loop->lots < LOTS && loop->asking.length > 0) {
+        AdmitLot *lot = g_new0(AdmitLot, 1);
+        lot->job = (ChannelJob){ .work = lot_work, .done = lot_done, .clear = lot_clear };
+        lot->admits = take_lot(loop);
+        loop->lots++;
+        channel_jobs_submit(loop->jobs, &lot->job);
+    }
+}
+
 static void submit_admit(ChannelLoop *loop, ChannelConn *conn)
 {
     Admit *admit = g_new0(Admit, 1);
 
-    admit->job = (ChannelJob){ .work = admit_work, .done = admit_done, .clear = admit_clear };
     admit->conn_id = conn->id;
-    admit->kind = conn->kind;
-    admit->upgrade = g_steal_pointer(&conn->upgrade);
-    admit->over_session = g_steal_pointer(&conn->over_session);
+    admit->ask.kind = conn->kind;
+    admit->ask.upgrade = g_steal_pointer(&conn->upgrade);
+    admit->ask.over_session = g_steal_pointer(&conn->over_session);
     conn->stage = CONN_ADMITTING;
-    channel_jobs_submit(loop->jobs, &admit->job);
+    g_queue_push_tail(&loop->asking, admit);
+    submit_lots(loop);
+}
+
+void session_drop_asking(ChannelLoop *loop)
+{
+    g_queue_clear_full(&loop->asking, admit_free);
 }
 
 void session_request(ChannelLoop *loop, ChannelConn *conn)
@@ -273,6 +322,8 @@ static void wake_done(ChannelJob *job, gpointer user)
 
     if (conn && conn->stage == CONN_OPEN)
         acs_wake(loop, conn);
+    else if (ci_id && loop->lots)
+        g_hash_table_add(loop->early, g_memdup2(&ci_id, sizeof ci_id));
     if (!ci_id)
         loop->sweep_ms = 0;
 }

@@ -10,6 +10,8 @@
 
 /* The upgrade request has come: a worker looks who it is. */
 void session_request(ChannelLoop *loop, ChannelConn *conn);
+/* Forgets those that no worker looks at yet: the loop has ended. */
+void session_drop_asking(ChannelLoop *loop);
 /* The connection is about to be freed: gives up its row. */
 void session_ended(ChannelLoop *loop, ChannelConn *conn);
 /* Records who was heard of; looks for work whose wake was lost. */

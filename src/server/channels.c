@@ -161,6 +161,7 @@ Channels *channels_start(const ChannelWorld *world, GError **error)
     loop->conns =
         g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, (GDestroyNotify)conn_free);
     loop->by_ci = g_hash_table_new(g_int64_hash, g_int64_equal);
+    loop->early = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
     if (!make_tls(loop, error) || !make_listener(loop, error) || !loop_watch_all(loop, error))
         return NULL;
     loop->jobs = channel_jobs_new(world, WORKERS, loop->event_fd);
@@ -191,8 +192,10 @@ void channels_stop(Channels *channels)
         pthread_join(channels->listen_thread, NULL);
     }
     channel_jobs_free(loop->jobs);
+    session_drop_asking(loop);
     channel_ends_clear(&loop->ends);
     json_decref(loop->samples);
+    g_hash_table_destroy(loop->early);
     g_hash_table_destroy(loop->by_ci);
     g_hash_table_destroy(loop->conns);
     SSL_CTX_free(loop->tls);

@@ -18,52 +18,118 @@ void channel_row_free(ChannelRow *row)
     g_free(row);
 }
 
-ChannelRow *channels_find(DbTx *tx, const char *account_id, const char *container_instance_id,
-                          GError **error)
+/* First column: the place of the lookup it answers. */
+static ChannelRow *channel_row_from(const PGresult *res, int n)
 {
-    g_autoptr(PGresult) res =
-        db_query(tx, error,
-                 "SELECT i.ci_id, i.cluster_id, i.account_id, c.cluster_name,"
-                 " i.container_instance_id, i.ec2_instance_id, i.status <> 'INACTIVE',"
-                 " i.channel_owner, i.channel_session"
-                 " FROM container_instances i JOIN clusters c USING (cluster_id)"
-                 " WHERE i.account_id = $1 AND i.container_instance_id = $2",
-                 DB_ARGS(account_id, container_instance_id));
-    if (!res || PQntuples(res) == 0)
-        return NULL;
     ChannelRow *row = g_new0(ChannelRow, 1);
-    row->ci_id = db_int64(res, 0, 0);
-    row->cluster_id = db_int64(res, 0, 1);
-    row->account_id = g_strdup(db_text(res, 0, 2));
-    row->cluster_name = g_strdup(db_text(res, 0, 3));
-    row->container_instance_id = g_strdup(db_text(res, 0, 4));
-    row->ec2_instance_id = g_strdup(db_text(res, 0, 5));
-    row->active = db_truth(res, 0, 6);
-    row->owner = g_strdup(db_text(res, 0, 7));
-    row->session = g_strdup(db_text(res, 0, 8));
+
+    row->ci_id = db_int64(res, n, 1);
+    row->cluster_id = db_int64(res, n, 2);
+    row->account_id = g_strdup(db_text(res, n, 3));
+    row->cluster_name = g_strdup(db_text(res, n, 4));
+    row->container_instance_id = g_strdup(db_text(res, n, 5));
+    row->ec2_instance_id = g_strdup(db_text(res, n, 6));
+    row->active = db_truth(res, n, 7);
+    row->owner = g_strdup(db_text(res, n, 8));
+    row->session = g_strdup(db_text(res, n, 9));
     return row;
 }
 
-gboolean channels_claim(DbTx *tx, const ChannelRow *row, const char *daemon_id, const char *session,
-                        const char *over_session, const ChannelAgent *agent, gboolean *ret_taken,
-                        GError **error)
+static const char *texts(DbTx *tx, const GPtrArray *list)
 {
+    return db_text_array(tx, (const char *const *)list->pdata, (gssize)list->len);
+}
+
+gboolean channels_find(DbTx *tx, ChannelLookup *lookups, gsize count, GError **error)
+{
+    g_autoptr(GPtrArray) accounts = g_ptr_array_new(), ids = g_ptr_array_new();
+
+    for (gsize i = 0; i < count; i++) {
+        g_ptr_array_add(accounts, (gpointer)lookups[i].account_id);
+        g_ptr_array_add(ids, (gpointer)lookups[i].container_instance_id);
+    }
     g_autoptr(PGresult) res =
         db_query(tx, error,
-                 "WITH taken AS (UPDATE container_instances SET channel_owner = $2,"
-                 "  channel_session = $3, connected_at = now(), last_frame_at = now(),"
-                 "  disconnect_cause = NULL, agent_version = coalesce($5, agent_version),"
-                 "  agent_hash = coalesce($6, agent_hash),"
-                 "  docker_version = coalesce($7, docker_version), version = version + 1"
-                 "  WHERE ci_id = $1 AND status <> 'INACTIVE' AND (channel_owner IS NULL"
-                 "   OR channel_session = $4"
-                 "   OR channel_owner NOT IN (SELECT daemon_id FROM daemons))"
-                 "  RETURNING cluster_id)" WAKE_CLUSTER_OF("taken"),
-                 DB_ARGS(db_int(tx, row->ci_id), daemon_id, session, over_session, agent->version,
-                         agent->hash, agent->docker_version));
+                 "SELECT w.n, i.ci_id, i.cluster_id, i.account_id, c.cluster_name,"
+                 " i.container_instance_id, i.ec2_instance_id, i.status <> 'INACTIVE',"
+                 " i.channel_owner, i.channel_session"
+                 " FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS w (account, id, n)"
+                 " JOIN container_instances i ON i.account_id = w.account"
+                 "  AND i.container_instance_id = w.id JOIN clusters c USING (cluster_id)",
+                 DB_ARGS(texts(tx, accounts), texts(tx, ids)));
     if (!res)
         return FALSE;
-    *ret_taken = PQntuples(res) > 0;
+    for (int n = 0; n < PQntuples(res); n++)
+        lookups[db_int64(res, n, 0) - 1].row = channel_row_from(res, n);
+    return TRUE;
+}
+
+static void take_claimed(const PGresult *res, int row, ChannelClaim *claims, gsize count)
+{
+    for (gsize i = 0; i < count; i++) {
+        if (g_strcmp0(claims[i].session, db_text(res, row, 0)) != 0)
+            continue;
+        claims[i].taken = TRUE;
+        claims[i].work = db_truth(res, row, 1);
+        claims[i].credentials = db_truth(res, row, 2);
+    }
+}
+
+/* A report that it runs tells as much as an acknowledgement. */
+#define UNACKED                                                                                    \
+    "acked_status IS DISTINCT FROM desired_status"                                                 \
+    " AND NOT (desired_status = 'RUNNING' AND last_status IN ('RUNNING', 'STOPPING'))"
+
+/* Rows are locked in the order of their ids, as everywhere. */
+#define CLAIM                                                                                      \
+    "WITH free AS (SELECT ci_id, a.session, a.version, a.hash, a.docker"                           \
+    "  FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])"      \
+    "  AS a (ci_id, session, former, version, hash, docker) JOIN container_instances i"            \
+    "  USING (ci_id) WHERE i.status <> 'INACTIVE' AND (i.channel_owner IS NULL"                    \
+    "   OR i.channel_session = a.former"                                                           \
+    "   OR i.channel_owner <> ALL (ARRAY(SELECT daemon_id FROM daemons)))"                         \
+    "  ORDER BY ci_id FOR UPDATE OF i),"                                                           \
+    " taken AS (UPDATE container_instances i SET channel_owner = $1, channel_session = f.session," \
+    "  connected_at = now(), last_frame_at = now(), disconnect_cause = NULL,"                      \
+    "  agent_version = coalesce(f.version, agent_version),"                                        \
+    "  agent_hash = coalesce(f.hash, agent_hash),"                                                 \
+    "  docker_version = coalesce(f.docker, docker_version), version = i.version + 1"               \
+    "  FROM free f WHERE i.ci_id = f.ci_id RETURNING i.ci_id, i.cluster_id, i.channel_session),"   \
+    " woken AS MATERIALIZED (SELECT pg_notify('berth_wake', 'cluster:' || cluster_id) AS told"     \
+    "  FROM taken GROUP BY cluster_id)"                                                            \
+    " SELECT n.channel_session, EXISTS (SELECT 1 FROM tasks t WHERE t.ci_id = n.ci_id"             \
+    "   AND t.last_status <> 'STOPPED'"                                                            \
+    "   AND (t.sent_status IS DISTINCT FROM t.desired_status OR (" UNACKED "))),"                  \
+    "  EXISTS (SELECT 1 FROM tasks t JOIN task_credentials USING (task_key)"                       \
+    "   WHERE t.ci_id = n.ci_id AND t.last_status <> 'STOPPED')"                                   \
+    " FROM taken n, (SELECT count(told) FROM woken) w"
+
+/* A column of the claims: the text at offset of each. */
+static const char *claims_texts(DbTx *tx, const ChannelClaim *claims, gsize count, gsize offset)
+{
+    g_autoptr(GPtrArray) list = g_ptr_array_sized_new((guint)count);
+
+    for (gsize i = 0; i < count; i++)
+        g_ptr_array_add(list, G_STRUCT_MEMBER(gpointer, &claims[i], offset));
+    return texts(tx, list);
+}
+#define CLAIMED(member) claims_texts(tx, claims, count, G_STRUCT_OFFSET(ChannelClaim, member))
+
+gboolean channels_claim(DbTx *tx, const char *daemon_id, ChannelClaim *claims, gsize count,
+                        GError **error)
+{
+    g_autofree gint64 *ids = g_new(gint64, count);
+
+    for (gsize i = 0; i < count; i++)
+        ids[i] = claims[i].ci_id;
+    g_autoptr(PGresult) res = db_query(
+        tx, error, CLAIM,
+        DB_ARGS(daemon_id, db_int_array(tx, ids, count), CLAIMED(session), CLAIMED(over_session),
+                CLAIMED(agent.version), CLAIMED(agent.hash), CLAIMED(agent.docker_version)));
+    if (!res)
+        return FALSE;
+    for (int row = 0; row < PQntuples(res); row++)
+        take_claimed(res, row, claims, count);
     return TRUE;
 }
 
@@ -84,11 +150,6 @@ void channel_ends_clear(ChannelEnds *ends)
     g_clear_pointer(&ends->ci_ids, g_array_unref);
     g_clear_pointer(&ends->sessions, g_ptr_array_unref);
     g_clear_pointer(&ends->causes, g_ptr_array_unref);
-}
-
-static const char *texts(DbTx *tx, const GPtrArray *list)
-{
-    return db_text_array(tx, (const char *const *)list->pdata, (gssize)list->len);
 }
 
 /* Rows are locked in the order of their ids, as everywhere. */
@@ -189,11 +250,6 @@ static ChannelTask *channel_task_from_row(const PGresult *res, int row)
     task->container_uuids = row_json(res, row, 10);
     return task;
 }
-
-/* A report that it runs tells as much as an acknowledgement. */
-#define UNACKED                                                                                    \
-    "acked_status IS DISTINCT FROM desired_status"                                                 \
-    " AND NOT (desired_status = 'RUNNING' AND last_status IN ('RUNNING', 'STOPPING'))"
 
 gboolean channels_look(DbTx *tx, gint64 ci_id, gboolean *ret_active, gboolean *ret_work,
                        GError **error)

@@ -27,9 +27,15 @@ typedef struct {
 void channel_row_free(ChannelRow *row);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ChannelRow, channel_row_free)
 
-/* NULL without an error when there is none. */
-ChannelRow *channels_find(DbTx *tx, const char *account_id, const char *container_instance_id,
-                          GError **error);
+/* One of those looked for together. */
+typedef struct {
+    const char *account_id;
+    const char *container_instance_id;
+    ChannelRow *row; /* found; NULL: there is none */
+} ChannelLookup;
+
+/* One statement for all of them, however many. */
+gboolean channels_find(DbTx *tx, ChannelLookup *lookups, gsize count, GError **error);
 
 /* What the agent says of itself when it connects; members may be NULL. */
 typedef struct {
@@ -38,10 +44,19 @@ typedef struct {
     const char *docker_version;
 } ChannelAgent;
 
-/* Takes the channel when nobody living holds it, or when its session is over_session (NULL: none);
- * wakes the cluster. *ret_taken says whether. */
-gboolean channels_claim(DbTx *tx, const ChannelRow *row, const char *daemon_id, const char *session,
-                        const char *over_session, const ChannelAgent *agent, gboolean *ret_taken,
+typedef struct {
+    gint64 ci_id;
+    const char *session;
+    const char *over_session; /* NULL: none */
+    ChannelAgent agent;
+    gboolean taken;
+    gboolean work;        /* something that channels_work or channels_end_unsent would find */
+    gboolean credentials; /* tasks of it run with credentials */
+} ChannelClaim;
+
+/* Takes each channel that nobody living holds, or whose session is over_session; wakes their
+ * clusters. One statement for all of them; of two claims on one channel one has it. */
+gboolean channels_claim(DbTx *tx, const char *daemon_id, ChannelClaim *claims, gsize count,
                         GError **error);
 
 /* Sessions that have ended; all zero: none. */

@@ -300,7 +300,9 @@ const char *db_text_array(DbTx *tx, const char *const *values, gssize count)
     g_autoptr(GString) text = g_string_new("{");
 
     for (gssize i = 0; count < 0 ? values[i] != NULL : i < count; i++) {
-        g_string_append(text, i ? ",\"" : "\"");
+        g_string_append(text, !values[i] ? (i ? ",NULL" : "NULL") : i ? ",\"" : "\"");
+        if (!values[i])
+            continue;
         for (const char *p = values[i]; *p; p++) {
             if (*p == '"' || *p == '\\')
                 g_string_append_c(text, '\\');

@@ -56,7 +56,8 @@ const char *db_int(DbTx *tx, gint64 value);
 const char *db_bool(gboolean value);
 /* A timestamptz parameter from UTC microseconds. */
 const char *db_time(DbTx *tx, gint64 us);
-/* "{a,b}" for a text[] parameter; values are quoted as needed. Ends at count, or NULL if -1. */
+/* "{a,b}" for a text[] parameter; values are quoted as needed. Ends at count, where a NULL is one
+ * of SQL, or, if -1, at NULL. */
 const char *db_text_array(DbTx *tx, const char *const *values, gssize count);
 /* "{1,2}" for an integer[] or bigint[] parameter. */
 const char *db_int_array(DbTx *tx, const gint64 *values, gsize count);
