@@ -109,6 +109,15 @@ static void add_attribute(json_t *list, const char *name, const char *value)
         json_array_append_new(list, json_pack("{s:s, s:s}", "name", name, "value", value));
 }
 
+/* What is known of an instance here is not its agent's to say. */
+static void put_attribute(json_t *list, const char *name, const char *value)
+{
+    for (size_t n = json_array_size(list); n > 0; n--)
+        if (g_strcmp0(tree_text(json_array_get(list, n - 1), "name"), name) == 0)
+            json_array_remove(list, n - 1);
+    add_attribute(list, name, value);
+}
+
 /* An agent says its capabilities each time, and custom attributes only the first time. */
 static gboolean is_capability(const char *name)
 {
@@ -291,13 +300,13 @@ static gboolean settle_row(Request *rq, const Cluster *cluster, const AgentMachi
 
 static void add_own_attributes(json_t *attributes, const AgentMachine *machine, const char *zone)
 {
-    add_attribute(attributes, "ecs.availability-zone", zone);
     add_attribute(attributes, "ecs.os-type", "linux");
+    put_attribute(attributes, "ecs.availability-zone", zone);
     if (!machine)
         return;
-    add_attribute(attributes, "ecs.instance-type", machine->instance_type);
-    add_attribute(attributes, "ecs.ami-id", machine->image_id);
-    add_attribute(attributes, "ecs.subnet-id", machine->vpc_subnet_id);
+    put_attribute(attributes, "ecs.instance-type", machine->instance_type);
+    put_attribute(attributes, "ecs.ami-id", machine->image_id);
+    put_attribute(attributes, "ecs.subnet-id", machine->vpc_subnet_id);
 }
 
 /* -- answers */

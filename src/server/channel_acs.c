@@ -8,6 +8,7 @@
 #include "server/channel_credentials.h"
 #include "server/channel_loop.h"
 #include "store/channels.h"
+#include "store/task_credentials.h"
 
 #include <string.h>
 
@@ -16,6 +17,10 @@
 #define RESEND_MS    30000
 #define RETRY_MS     2000
 #define COLLECT_MAX  50
+/* What is kept of acknowledgements while a worker records others. */
+#define ACKS_MAX       1000
+#define ACK_LENGTH_MAX 64
+#define NACK_EVERY_MS  1000
 
 void channel_send(ChannelConn *conn, const char *type, json_t *message)
 {
@@ -262,12 +267,14 @@ typedef struct {
     ChannelJob job;
     guint64 conn_id;
     gint64 ci_id;
-    char **message_ids;
+    char **message_ids;    /* NULL: none */
+    char **credential_ids; /* NULL: none */
 } Acks;
 
 static void acks_clear(ChannelJob *job)
 {
     g_strfreev(((Acks *)job)->message_ids);
+    g_strfreev(((Acks *)job)->credential_ids);
 }
 
 static void acks_work(ChannelJob *job, const ChannelWorld *world)
@@ -276,7 +283,12 @@ static void acks_work(ChannelJob *job, const ChannelWorld *world)
     g_autoptr(GError) error = NULL;
     g_autoptr(DbTx) tx = db_begin(world->region, DB_MODE_READ, &error);
 
-    if (!tx || !channels_acked(tx, acks->ci_id, (const char *const *)acks->message_ids, &error))
+    if (!tx ||
+        (acks->message_ids &&
+         !channels_acked(tx, acks->ci_id, (const char *const *)acks->message_ids, &error)) ||
+        (acks->credential_ids &&
+         !task_credentials_acked(tx, acks->ci_id, (const char *const *)acks->credential_ids,
+                                 &error)))
         log_line(LOG_WARN, "channel", "acknowledgements are not recorded: %s", error->message);
 }
 
@@ -290,8 +302,17 @@ static void acks_done(ChannelJob *job, gpointer user)
     if (!conn)
         return;
     conn->acking = FALSE;
-    if (conn->acks && conn->acks->len)
+    if (conn->acks || conn->credential_acks)
         acks_begin(loop, conn);
+}
+
+/* The list as an array that ends with NULL; NULL for none. */
+static char **acks_take(GPtrArray **list)
+{
+    if (!*list)
+        return NULL;
+    g_ptr_array_add(*list, NULL);
+    return (char **)g_ptr_array_free(g_steal_pointer(list), FALSE);
 }
 
 static void acks_begin(ChannelLoop *loop, ChannelConn *conn)
@@ -301,22 +322,41 @@ static void acks_begin(ChannelLoop *loop, ChannelConn *conn)
     acks->job = (ChannelJob){ .work = acks_work, .done = acks_done, .clear = acks_clear };
     acks->conn_id = conn->id;
     acks->ci_id = conn->ci_id;
-    g_ptr_array_add(conn->acks, NULL);
-    acks->message_ids = (char **)g_ptr_array_free(g_steal_pointer(&conn->acks), FALSE);
+    acks->message_ids = acks_take(&conn->acks);
+    acks->credential_ids = acks_take(&conn->credential_acks);
     conn->acking = TRUE;
     channel_jobs_submit(loop->jobs, &acks->job);
 }
 
+/* Ids are UUIDs of ours. What is left out here is sent again, and acknowledged again. */
+static void keep_ack(ChannelLoop *loop, ChannelConn *conn, GPtrArray **list, const char *id)
+{
+    if (!id || strlen(id) > ACK_LENGTH_MAX || (*list && (*list)->len >= ACKS_MAX))
+        return;
+    if (!*list)
+        *list = g_ptr_array_new_with_free_func(g_free);
+    g_ptr_array_add(*list, g_strdup(id));
+    if (!conn->acking)
+        acks_begin(loop, conn);
+}
+
 static void take_ack(ChannelLoop *loop, ChannelConn *conn, const char *message_id)
 {
-    if (!conn->acks)
-        conn->acks = g_ptr_array_new_with_free_func(g_free);
-    g_ptr_array_add(conn->acks, g_strdup(message_id));
     conn->unacked -= conn->unacked > 0;
     if (!conn->unacked)
         conn->resend_ms = 0;
-    if (!conn->acking)
-        acks_begin(loop, conn);
+    keep_ack(loop, conn, &conn->acks, message_id);
+}
+
+static void take_nack(ChannelConn *conn, const char *message_id, const char *reason)
+{
+    gint64 now_ms = clock_mono_ms();
+
+    if (now_ms < conn->nack_ms)
+        return;
+    conn->nack_ms = now_ms + NACK_EVERY_MS;
+    log_line(LOG_WARN, conn->container_instance_id, "the agent refused message \"%.*s\": %.200s",
+             ACK_LENGTH_MAX, message_id, reason ? reason : "no reason was given");
 }
 
 /* Everything else that an agent sends shows that it lives, which the caller has noted. */
@@ -332,13 +372,11 @@ void acs_text(ChannelLoop *loop, ChannelConn *conn, const char *text, gsize leng
         return;
     if (strcmp(type, "AckRequest") == 0)
         take_ack(loop, conn, message_id);
-    else if (strcmp(type, "IAMRoleCredentialsAckRequest") == 0 &&
-             json_is_string(json_object_get(message, "credentialsId")))
-        channel_credentials_ack(loop, conn,
-                                json_string_value(json_object_get(message, "credentialsId")));
+    else if (strcmp(type, "IAMRoleCredentialsAckRequest") == 0)
+        keep_ack(loop, conn, &conn->credential_acks,
+                 json_string_value(json_object_get(message, "credentialsId")));
     else if (strcmp(type, "NackRequest") == 0)
-        log_line(LOG_WARN, conn->container_instance_id, "the agent refused message \"%s\": %.200s",
-                 message_id, json_string_value(json_object_get(message, "reason")));
+        take_nack(conn, message_id, json_string_value(json_object_get(message, "reason")));
 }
 
 /* -- life */

@@ -8,7 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#define READ_SIZE   16384
+#define READ_SIZE                                                                                  \
+    16384 /* a TLS record: none is left within OpenSSL, where epoll does not see it                \
+           */
+#define READS_MAX   4
 #define OPENING_MS  15000
 #define CLOSING_MS  5000
 #define MESSAGE_MAX (1024 * 1024 + 4096)
@@ -25,7 +28,8 @@ ChannelConn *conn_new(guint64 id, int fd, const char *peer, SSL_CTX *tls)
     SSL_set_accept_state(conn->ssl);
     conn->in = g_byte_array_new();
     conn->raw = g_byte_array_new();
-    conn->deadline_ms = clock_mono_ms() + OPENING_MS;
+    conn->begun_ms = clock_mono_ms();
+    conn->deadline_ms = conn->begun_ms + OPENING_MS;
     return conn;
 }
 
@@ -42,6 +46,9 @@ void conn_free(ChannelConn *conn)
     ws_free(conn->ws);
     if (conn->acks)
         g_ptr_array_unref(conn->acks);
+    if (conn->credential_acks)
+        g_ptr_array_unref(conn->credential_acks);
+    json_decref(conn->health);
     g_free(conn->session);
     g_free(conn->over_session);
     g_free(conn->account_id);
@@ -95,8 +102,8 @@ static gboolean take_request(ChannelConn *conn, const guint8 *data, gsize length
     g_byte_array_append(conn->in, data, (guint)length);
     if (!upgrade_parse((const char *)conn->in->data, conn->in->len, &conn->upgrade, &used, error))
         return FALSE;
-    if (conn->upgrade)
-        g_byte_array_remove_range(conn->in, 0, (guint)used);
+    if (conn->upgrade && used < conn->in->len)
+        return fail(error, MALFORMED_REQUEST, "data before the upgrade was answered");
     return TRUE;
 }
 
@@ -116,13 +123,18 @@ static gboolean take_bytes(ChannelConn *conn, const guint8 *data, gsize length, 
     return TRUE;
 }
 
+gboolean conn_has_spoken(const ChannelConn *conn)
+{
+    return BIO_number_read(SSL_get_rbio(conn->ssl)) > 0;
+}
+
 gboolean conn_read(ChannelConn *conn, GError **error)
 {
     guint8 buffer[READ_SIZE];
 
     if (conn->stage == CONN_HANDSHAKE && !shake_hands(conn))
         return FALSE;
-    while (conn->stage != CONN_HANDSHAKE && !conn->broken) {
+    for (guint n = 0; n < READS_MAX && conn->stage != CONN_HANDSHAKE && !conn->broken; n++) {
         ERR_clear_error();
         int got = SSL_read(conn->ssl, buffer, sizeof buffer);
         if (got <= 0)

@@ -35,8 +35,9 @@ typedef struct {
     Upgrade *upgrade;
     Ws *ws;
     gboolean wants_write;
-    gboolean broken;    /* no more bytes in or out */
-    guint32 events;     /* registered with epoll */
+    gboolean broken; /* no more bytes in or out */
+    guint32 events;  /* registered with epoll */
+    gint64 begun_ms;
     gint64 deadline_ms; /* of the stages before CONN_OPEN, and of CONN_CLOSING */
     gint64 heard_ms;    /* last whole message or pong */
     /* from admission */
@@ -61,16 +62,24 @@ typedef struct {
     gboolean collect_again;
     gboolean heard_since_touch;
     gboolean rival_noted;
-    GPtrArray *acks; /* message ids not yet recorded */
-    gboolean acking;
+    GPtrArray *acks;            /* message ids not yet recorded */
+    GPtrArray *credential_acks; /* the same of credentials */
+    gboolean acking;            /* a worker records some */
+    gint64 nack_ms;             /* refusals are logged again from then on */
+    json_t *health;             /* "task/container" -> what was told and is not yet recorded */
+    const char *runtime_status; /* the same; static; NULL: nothing */
+    gboolean recording;         /* a worker records them */
 } ChannelConn;
 
 /* Takes fd. */
 ChannelConn *conn_new(guint64 id, int fd, const char *peer, SSL_CTX *tls);
 void conn_free(ChannelConn *conn);
 
-/* Reads what there is. In CONN_REQUEST it sets upgrade when that is whole. In CONN_OPEN messages go
- * to the Ws's callback. FALSE when the connection is over. */
+/* Whether the peer has sent any byte. */
+gboolean conn_has_spoken(const ChannelConn *conn);
+/* Reads what there is, or a part of much: nobody keeps the loop to himself. In CONN_REQUEST it sets
+ * upgrade when that is whole. In CONN_OPEN messages go to the Ws's callback. FALSE when the
+ * connection is over. */
 gboolean conn_read(ChannelConn *conn, GError **error);
 /* Writes what can be written; sets wants_write when something is left. FALSE when it is over. */
 gboolean conn_flush(ChannelConn *conn);

@@ -20,5 +20,3 @@ gboolean channel_credentials_add(const ChannelWorld *world, DbTx *tx, const char
 gint64 channel_credentials_every_ms(const ChannelWorld *world);
 /* Has a worker send what is due; all: whatever its tasks have. */
 void channel_credentials_send(ChannelLoop *loop, ChannelConn *conn, gboolean all);
-/* The agent has the credentials of this name. */
-void channel_credentials_ack(ChannelLoop *loop, ChannelConn *conn, const char *credentials_id);

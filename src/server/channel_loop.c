@@ -21,6 +21,7 @@
 #define FILES_APART  512 /* for the API, the database and the rest */
 #define PENDING_MAX  (8 * 1024 * 1024)
 #define KEEPALIVE_MS 60000
+#define SILENT_MS    1000 /* until a peer that has said nothing makes room for those who wait */
 
 /* Ids of what is not a connection, in epoll's data. */
 enum { EVENT_LISTENER = 0, EVENT_JOBS = 1, FIRST_CONN = 2 };
@@ -175,6 +176,9 @@ static gboolean conn_tick(ChannelLoop *loop, ChannelConn *conn, gint64 now_ms)
     if (conn->stage == CONN_OPEN)
         return conn->kind == CHANNEL_ACS ? acs_tick(loop, conn, now_ms)
                                          : tcs_tick(loop, conn, now_ms);
+    if (conn->stage == CONN_HANDSHAKE && loop->accepted.length > 0 && !conn_has_spoken(conn) &&
+        now_ms - conn->begun_ms > SILENT_MS)
+        return FALSE;
     return conn->stage == CONN_ADMITTING || now_ms < conn->deadline_ms;
 }
 

@@ -16,8 +16,9 @@ typedef struct {
     int listen_fd;
     int epoll_fd;
     int event_fd;
-    GHashTable *conns; /* id -> ChannelConn; owns them */
-    GHashTable *by_ci; /* ci_id -> ChannelConn of its ACS session */
+    GHashTable *conns;     /* id -> ChannelConn; owns them */
+    GHashTable *by_ci;     /* ci_id -> ChannelConn of its ACS session */
+    GHashTable *tcs_by_ci; /* the same of its telemetry */
     guint64 last_id;
     guint opening;      /* connections before CONN_OPEN */
     guint conns_max;    /* what the limit of open files leaves for agents */

@@ -31,7 +31,7 @@ static void writing_done(ChannelJob *job G_GNUC_UNUSED, gpointer user)
     ((ChannelLoop *)user)->samples_writing = FALSE;
 }
 
-void metrics_take(ChannelLoop *loop, const ChannelConn *conn, const json_t *message)
+void metrics_take(ChannelLoop *loop, ChannelConn *conn, const json_t *message)
 {
     if (!loop->samples)
         loop->samples = json_array();

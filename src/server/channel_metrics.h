@@ -9,6 +9,6 @@
 #include "server/channel_loop.h"
 
 /* A PublishMetricsRequest's message. */
-void metrics_take(ChannelLoop *loop, const ChannelConn *conn, const json_t *message);
+void metrics_take(ChannelLoop *loop, ChannelConn *conn, const json_t *message);
 /* Hands over what has gathered, at most once in a second. */
 void metrics_tick(ChannelLoop *loop, gint64 now_ms);

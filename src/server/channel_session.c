@@ -64,6 +64,12 @@ static void on_text(Ws *ws G_GNUC_UNUSED, const char *text, gsize length, gpoint
         tcs_text(loop, conn, text, length);
 }
 
+/* An instance has one channel of each kind. */
+static GHashTable *sessions_of(const ChannelLoop *loop, const ChannelConn *conn)
+{
+    return conn->kind == CHANNEL_ACS ? loop->by_ci : loop->tcs_by_ci;
+}
+
 static void open_session(ChannelLoop *loop, ChannelConn *conn, ChannelAdmission *admission)
 {
     conn->ci_id = admission->ci_id;
@@ -79,13 +85,13 @@ static void open_session(ChannelLoop *loop, ChannelConn *conn, ChannelAdmission 
     conn_open(conn, on_text, NULL, conn);
     log_line(LOG_INFO, conn->container_instance_id, "%s channel from %s opened",
              conn->kind == CHANNEL_ACS ? "control" : "telemetry", conn->peer);
-    if (conn->kind == CHANNEL_ACS) {
-        ChannelConn *former = loop_by_ci(loop, conn->ci_id);
-        if (former)
-            loop_end(loop, former, "another session took over");
-        g_hash_table_insert(loop->by_ci, &conn->ci_id, conn);
+    GHashTable *of_kind = sessions_of(loop, conn);
+    ChannelConn *former = g_hash_table_lookup(of_kind, &conn->ci_id);
+    if (former)
+        loop_end(loop, former, "another session took over");
+    g_hash_table_insert(of_kind, &conn->ci_id, conn);
+    if (conn->kind == CHANNEL_ACS)
         acs_start(loop, conn, admission->work | g_hash_table_remove(loop->early, &conn->ci_id));
-    }
 }
 
 /* The instance's channel is held by another session of this daemon. When that still has its
@@ -300,11 +306,11 @@ void session_ended(ChannelLoop *loop, ChannelConn *conn)
         return;
     log_line(LOG_INFO, conn->container_instance_id, "%s channel from %s ended: %s",
              conn->kind == CHANNEL_ACS ? "control" : "telemetry", conn->peer, conn->cause);
-    if (conn->kind != CHANNEL_ACS)
-        return;
-    if (loop_by_ci(loop, conn->ci_id) == conn)
-        g_hash_table_remove(loop->by_ci, &conn->ci_id);
-    release_begin(loop, conn->ci_id, conn->session, conn->cause);
+    GHashTable *of_kind = sessions_of(loop, conn);
+    if (g_hash_table_lookup(of_kind, &conn->ci_id) == conn)
+        g_hash_table_remove(of_kind, &conn->ci_id);
+    if (conn->kind == CHANNEL_ACS)
+        release_begin(loop, conn->ci_id, conn->session, conn->cause);
 }
 
 /* -- wakes */

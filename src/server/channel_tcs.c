@@ -9,21 +9,22 @@
 
 #define SILENCE_MS   (180 * 1000)
 #define HEARTBEAT_MS 30000
-#define REPORTS_MAX  1000
+#define REPORTS_MAX  1000 /* containers of one instance */
+
+/* -- health and status: what comes while a worker records some goes with the next lot, the latest
+ * of each container */
 
 typedef struct {
     ChannelJob job;
+    guint64 conn_id;
     gint64 ci_id;
-    json_t *health; /* [{task, name, health}]; NULL: none was told */
-    char *runtime_status;
+    json_t *health;             /* [{task, name, health}]; NULL: none was told */
+    const char *runtime_status; /* static; NULL: none was told */
 } Telemetry;
 
 static void telemetry_clear(ChannelJob *job)
 {
-    Telemetry *telemetry = (Telemetry *)job;
-
-    json_decref(telemetry->health);
-    g_free(telemetry->runtime_status);
+    json_decref(((Telemetry *)job)->health);
 }
 
 static void telemetry_work(ChannelJob *job, const ChannelWorld *world)
@@ -39,21 +40,42 @@ static void telemetry_work(ChannelJob *job, const ChannelWorld *world)
     log_line(LOG_WARN, "channel", "telemetry is not recorded: %s", error->message);
 }
 
-static void telemetry_done(ChannelJob *job G_GNUC_UNUSED, gpointer loop G_GNUC_UNUSED)
+static void record(ChannelLoop *loop, ChannelConn *conn);
+
+static void telemetry_done(ChannelJob *job, gpointer user)
 {
+    ChannelLoop *loop = user;
+    ChannelConn *conn = loop_conn(loop, ((Telemetry *)job)->conn_id);
+
+    if (!conn)
+        return;
+    conn->recording = FALSE;
+    record(loop, conn);
 }
 
-/* Takes health. */
-static void record(ChannelLoop *loop, const ChannelConn *conn, json_t *health,
-                   const char *runtime_status)
+static json_t *values_of(json_t *object)
 {
-    Telemetry *telemetry = g_new0(Telemetry, 1);
+    json_t *list = json_array(), *value;
+    const char *key;
 
+    json_object_foreach(object, key, value) json_array_append(list, value);
+    return list;
+}
+
+/* Gives a worker what was told, when none is at it. */
+static void record(ChannelLoop *loop, ChannelConn *conn)
+{
+    if (conn->recording || (!conn->health && !conn->runtime_status))
+        return;
+    Telemetry *telemetry = g_new0(Telemetry, 1);
     telemetry->job =
         (ChannelJob){ .work = telemetry_work, .done = telemetry_done, .clear = telemetry_clear };
+    telemetry->conn_id = conn->id;
     telemetry->ci_id = conn->ci_id;
-    telemetry->health = health;
-    telemetry->runtime_status = g_strdup(runtime_status);
+    telemetry->health = conn->health ? values_of(conn->health) : NULL;
+    telemetry->runtime_status = g_steal_pointer(&conn->runtime_status);
+    json_decref(g_steal_pointer(&conn->health));
+    conn->recording = TRUE;
     channel_jobs_submit(loop->jobs, &telemetry->job);
 }
 
@@ -74,24 +96,30 @@ static void add_health(json_t *reports, const json_t *task)
     {
         const char *name = json_string_value(json_object_get(container, "containerName"));
         const char *health = json_string_value(json_object_get(container, "healthStatus"));
-        if (slash && name && is_health(health) && json_array_size(reports) < REPORTS_MAX)
-            json_array_append_new(reports, json_pack("{s:s, s:s, s:s}", "task", slash + 1, "name",
-                                                     name, "health", health));
+        if (!slash || !name || !is_health(health))
+            continue;
+        g_autofree char *key = g_strconcat(slash + 1, "/", name, NULL);
+        if (json_object_size(reports) < REPORTS_MAX || json_object_get(reports, key))
+            json_object_set_new(
+                reports, key,
+                json_pack("{s:s, s:s, s:s}", "task", slash + 1, "name", name, "health", health));
     }
 }
 
-static void take_health(ChannelLoop *loop, const ChannelConn *conn, const json_t *message)
+static void take_health(ChannelLoop *loop, ChannelConn *conn, const json_t *message)
 {
-    json_auto_t *reports = json_array();
     const json_t *task;
     size_t n;
 
-    json_array_foreach(json_object_get(message, "tasks"), n, task) add_health(reports, task);
-    if (json_array_size(reports))
-        record(loop, conn, json_incref(reports), NULL);
+    if (!conn->health)
+        conn->health = json_object();
+    json_array_foreach(json_object_get(message, "tasks"), n, task) add_health(conn->health, task);
+    if (json_object_size(conn->health) == 0)
+        json_decref(g_steal_pointer(&conn->health));
+    record(loop, conn);
 }
 
-static void take_status(ChannelLoop *loop, const ChannelConn *conn, const json_t *message)
+static void take_status(ChannelLoop *loop, ChannelConn *conn, const json_t *message)
 {
     static const char *const known[] = { "OK", "IMPAIRED", "INSUFFICIENT_DATA", "INITIALIZING" };
     const json_t *entry;
@@ -103,8 +131,9 @@ static void take_status(ChannelLoop *loop, const ChannelConn *conn, const json_t
         const char *status = json_string_value(json_object_get(entry, "status"));
         for (gsize i = 0; i < G_N_ELEMENTS(known); i++)
             if (g_strcmp0(type, "ContainerRuntime") == 0 && g_strcmp0(status, known[i]) == 0)
-                record(loop, conn, NULL, known[i]);
+                conn->runtime_status = known[i];
     }
+    record(loop, conn);
 }
 
 /* A message begins with the lines of a signed request; its JSON follows an empty line. */
@@ -122,7 +151,7 @@ void tcs_text(ChannelLoop *loop, ChannelConn *conn, const char *text, gsize leng
     static const struct {
         const char *type;
         const char *ack;
-        void (*take)(ChannelLoop *loop, const ChannelConn *conn, const json_t *message);
+        void (*take)(ChannelLoop *loop, ChannelConn *conn, const json_t *message);
     } kinds[] = {
         { "PublishMetricsRequest", "AckPublishMetric", metrics_take },
         { "PublishHealthRequest", "AckPublishHealth", take_health },

@@ -162,6 +162,7 @@ Channels *channels_start(const ChannelWorld *world, GError **error)
         g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, (GDestroyNotify)conn_free);
     loop->by_ci = g_hash_table_new(g_int64_hash, g_int64_equal);
     loop->early = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+    loop->tcs_by_ci = g_hash_table_new(g_int64_hash, g_int64_equal);
     if (!make_tls(loop, error) || !make_listener(loop, error) || !loop_watch_all(loop, error))
         return NULL;
     loop->jobs = channel_jobs_new(world, WORKERS, loop->event_fd);
@@ -197,6 +198,7 @@ void channels_stop(Channels *channels)
     json_decref(loop->samples);
     g_hash_table_destroy(loop->early);
     g_hash_table_destroy(loop->by_ci);
+    g_hash_table_destroy(loop->tcs_by_ci);
     g_hash_table_destroy(loop->conns);
     SSL_CTX_free(loop->tls);
     close_fd(loop->listen_fd);
