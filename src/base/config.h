@@ -37,6 +37,7 @@ typedef struct {
     guint sweep_seconds;
     guint agent_suspect_seconds;
     guint agent_lost_seconds;
+    guint agent_return_seconds;
     guint task_history_seconds;
     char *metadata_address; /* of the instance metadata service */
     guint metadata_port;

@@ -322,6 +322,13 @@ static gint run_pinned(PlacementCluster *cluster, PlacementCheck *check, GArray 
     return (gint)placed;
 }
 
+gint64 placement_wait_us(gint64 absent_us, gint64 grace_us, gint64 now_us)
+{
+    if (absent_us == 0)
+        return 0;
+    return CLAMP(absent_us + grace_us - now_us, 0, grace_us); /* a clock may go back */
+}
+
 gint placement_run(PlacementCluster *cluster, const PlacementRequest *request, gint *ret_placed,
                    GError **error)
 {

@@ -61,6 +61,10 @@ typedef struct {
 gint placement_run(PlacementCluster *cluster, const PlacementRequest *request, gint *ret_placed,
                    GError **error);
 
+/* How long placement waits for agents that lost their daemon, the last of them at absent_us (0: all
+ * are back), grace_us at most: microseconds, 0: it does not. */
+gint64 placement_wait_us(gint64 absent_us, gint64 grace_us, gint64 now_us);
+
 /* -- why not */
 typedef enum {
     RULE_AGENT,

@@ -167,8 +167,20 @@ static gboolean place_all(DbTx *tx, gint64 cluster_id, GPtrArray *waiting, GErro
     return tasks_place(tx, b.keys, b.ci_ids, error) && tell_started(&b, error);
 }
 
-StepResult cluster_step(World *world, const char *id, gint64 *ret_again_ms G_GNUC_UNUSED,
-                        GError **error)
+/* The first agent that came back after a restart would get everything that waits. */
+static gboolean wait_for_agents(World *world, DbTx *tx, gint64 cluster_id, gint64 *ret_again_ms,
+                                GError **error)
+{
+    gint64 grace_us = (gint64)world->config->agent_return_seconds * CLOCK_SECOND_US;
+    gint64 absent_us = 0;
+
+    if (!placement_absent(tx, cluster_id, &absent_us, error))
+        return FALSE;
+    *ret_again_ms = placement_wait_us(absent_us, grace_us, clock_now_us()) / 1000;
+    return TRUE;
+}
+
+StepResult cluster_step(World *world, const char *id, gint64 *ret_again_ms, GError **error)
 {
     gint64 cluster_id = g_ascii_strtoll(id, NULL, 10);
     g_autoptr(DbTx) tx = db_begin(world->region, DB_MODE_WRITE, error);
@@ -184,6 +196,10 @@ StepResult cluster_step(World *world, const char *id, gint64 *ret_again_ms G_GNU
         return STEP_FAILED;
     if (waiting->len == 0)
         return STEP_SETTLED;
+    if (!wait_for_agents(world, tx, cluster_id, ret_again_ms, error))
+        return STEP_FAILED;
+    if (*ret_again_ms > 0)
+        return STEP_LATER;
     if (!place_all(tx, cluster_id, waiting, error))
         return STEP_FAILED;
     FAULT_POINT("cluster.written");

@@ -13,7 +13,7 @@ gboolean daemons_beat(DbTx *tx, const char *daemon_id, const char *role, GError 
 #define RELEASE_CHANNELS                                                                           \
     "WITH lost AS ("                                                                               \
     " UPDATE container_instances SET channel_owner = NULL, channel_session = NULL,"                \
-    "  disconnected_at = now(), disconnect_cause = 'the daemon that held the channel ended'"       \
+    "  disconnected_at = now(), disconnect_cause = '" DAEMON_ENDED_CAUSE "'"                       \
     " WHERE channel_owner IS NOT NULL AND "
 
 gboolean daemons_remove(DbTx *tx, const char *daemon_id, GError **error)

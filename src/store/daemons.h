@@ -11,6 +11,8 @@
 
 #define DAEMON_BEAT_SECONDS 5
 #define DAEMON_DEAD_SECONDS 20
+/* disconnect_cause of agents whose channel ended with the daemon that held it: they come back. */
+#define DAEMON_ENDED_CAUSE "the daemon that held the channel ended"
 
 /* Records that the daemon lives now; the first call inserts it. */
 gboolean daemons_beat(DbTx *tx, const char *daemon_id, const char *role, GError **error);

@@ -1,4 +1,5 @@
 #include "store/placement_load.h"
+#include "store/daemons.h"
 #include "store/ecs_rows.h"
 
 /* SQL: times of rows as microseconds. */
@@ -58,6 +59,23 @@ static gboolean load_groups(DbTx *tx, PlacementCluster *cluster, gint64 cluster_
     for (int row = 0; row < PQntuples(res); row++)
         placement_add_group(cluster, db_text(res, row, 0), db_int64(res, row, 1),
                             (guint)db_int64(res, row, 2));
+    return TRUE;
+}
+
+gboolean placement_absent(DbTx *tx, gint64 cluster_id, gint64 *ret_since_us, GError **error)
+{
+    g_autoptr(PGresult) res = db_query(
+        tx, error,
+        "SELECT " DB_US("max(disconnected_at)") " FROM container_instances"
+                                                " WHERE cluster_id = $1 AND status = 'ACTIVE' AND "
+                                                "lost_at IS NULL"
+                                                " AND channel_owner IS NULL AND disconnect_cause = "
+                                                "'" DAEMON_ENDED_CAUSE "'",
+        DB_ARGS(db_int(tx, cluster_id)));
+
+    if (!res)
+        return FALSE;
+    *ret_since_us = db_int64(res, 0, 0);
     return TRUE;
 }
 

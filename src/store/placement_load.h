@@ -14,6 +14,9 @@
 /* SQL: whether a task holds room on its container instance. */
 #define TASK_HOLDS "t.last_status <> 'STOPPED' AND t.ci_id IS NOT NULL"
 
+/* When the last of the cluster's ACTIVE agents that a daemon lost by ending, and that have not come
+ * back, was lost: UTC microseconds; 0: there are none. */
+gboolean placement_absent(DbTx *tx, gint64 cluster_id, gint64 *ret_since_us, GError **error);
 /* All ACTIVE and DRAINING container instances, with the tasks of groups counted on each; groups
  * NULL: of every group. Caller frees. */
 PlacementCluster *placement_load(DbTx *tx, gint64 cluster_id, const char *const *groups,

@@ -4,6 +4,7 @@
 #include "base/errors.h"
 #include "handlers/table.h"
 #include "reconcile/kinds.h"
+#include "store/daemons.h"
 
 #include <string.h>
 
@@ -287,6 +288,36 @@ static void test_tasks_end_with_their_host(void)
                               " AND ci_id <> 1"), ==, 4);
 }
 
+/* The daemon ends and begins; instances 1 to 4 come back one by one, the last of them never does. */
+static void test_tasks_wait_for_agents_that_return(void)
+{
+    g_autoptr(Stage) s = stage_new();
+    g_autoptr(GError) error = NULL;
+    gint64 again_ms = 0;
+
+    register_definition(s);
+    json_decref(must(s, create_service, "{\"serviceName\":\"w\",\"taskDefinition\":\"t\","
+                                        "\"desiredCount\":6}"));
+    step(s, service_step, "1");
+    g_autoptr(DbTx) tx = db_begin(s->db->region, DB_MODE_WRITE, NULL);
+    g_assert_true(daemons_remove(tx, "d", NULL) && db_commit(g_steal_pointer(&tx), NULL));
+    for (guint n = 1; n <= 3; n++) {
+        g_assert_cmpint(cluster_step(&s->world, "1", &again_ms, &error), ==, STEP_LATER);
+        g_assert_no_error(error);
+        g_assert_cmpint(again_ms, >, 0);
+        g_assert_cmpint(again_ms, <=, 10000);
+        g_assert_cmpint(number(s, placed_tasks), ==, 0);
+        g_autofree char *back = g_strdup_printf("UPDATE container_instances SET channel_owner = 'e'"
+                                                " WHERE ci_id = %u", n);
+        run_sql(s, back);
+    }
+    run_sql(s, "UPDATE container_instances SET disconnected_at = now() - interval '11 s' WHERE ci_id = 4");
+    step(s, cluster_step, "1");
+    g_assert_cmpint(number(s, placed_tasks), ==, 6);
+    g_assert_cmpint(number(s, "SELECT max(n) - min(n) FROM (SELECT count(*) AS n FROM tasks"
+                              " GROUP BY ci_id) t"), ==, 0);
+}
+
 static void test_old_tasks_are_forgotten(void)
 {
     g_autoptr(Stage) s = stage_new();
@@ -309,6 +340,7 @@ int main(int argc, char **argv)
     g_test_add_func("/ecs/a step repeated changes nothing", test_a_step_repeated_changes_nothing);
     g_test_add_func("/ecs/a failed rollout goes back", test_a_failed_rollout_goes_back);
     g_test_add_func("/ecs/tasks end with their host", test_tasks_end_with_their_host);
+    g_test_add_func("/ecs/tasks wait for agents that return", test_tasks_wait_for_agents_that_return);
     g_test_add_func("/ecs/old tasks are forgotten", test_old_tasks_are_forgotten);
     return g_test_run();
 }

@@ -297,6 +297,25 @@ static void test_a_pinned_task_goes_there_or_nowhere(void)
     g_assert_cmpint(placed[1], ==, 1);
 }
 
+static void test_placement_waits_for_agents_that_return(void)
+{
+    static const struct {
+        gint64 absent_us, grace_us, now_us, wait_us;
+    } cases[] = {
+        { 0, 10, 1000, 0 },      /* nobody is missing */
+        { 1000, 10, 1000, 10 },  /* lost just now */
+        { 1000, 10, 1004, 6 },
+        { 1000, 10, 1010, 0 },   /* waited long enough */
+        { 1000, 10, 5000, 0 },   /* lost long ago */
+        { 1000, 10, 1, 10 },     /* never longer than the grace, whatever clocks say */
+        { 1000, 0, 1000, 0 },    /* switched off */
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++)
+        g_assert_cmpint(placement_wait_us(cases[i].absent_us, cases[i].grace_us, cases[i].now_us), ==,
+                        cases[i].wait_us);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -321,5 +340,6 @@ int main(int argc, char **argv)
                     test_each_choice_is_the_best_of_all_instances);
     g_test_add_func("/placement/a pinned task goes there or nowhere",
                     test_a_pinned_task_goes_there_or_nowhere);
+    g_test_add_func("/placement/waits-for-agents", test_placement_waits_for_agents_that_return);
     return g_test_run();
 }
