@@ -48,7 +48,7 @@ recipe_configure() {
     systemctl --quiet --root="$root" enable systemd-networkd.service ssh.service docker.service \
         docker.socket containerd.service systemd-timesyncd.service acpid.service \
         berth-firstboot.service berth-network.service berth-network.path berth-userdata.service \
-        berth-agent.service 2>/dev/null
+        berth-agent.service berth-tasks.service 2>/dev/null
     systemctl --quiet --root="$root" disable systemd-networkd-wait-online.service 2>/dev/null
     # Docker runs it forty times at its start; the older interface to the kernel is the quicker.
     chroot "$root" update-alternatives --quiet --set iptables /usr/sbin/iptables-legacy
