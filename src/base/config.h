@@ -35,6 +35,7 @@ typedef struct {
     guint reconcile_workers;
     guint database_connections;
     guint sweep_seconds;
+    guint reboot_seconds; /* from asking a guest to go down to its reset */
     guint agent_suspect_seconds;
     guint agent_lost_seconds;
     guint agent_return_seconds;

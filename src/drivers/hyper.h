@@ -133,8 +133,8 @@ gboolean hyper_define(Hyper *hyper, const HyperDomain *domain, GError **error);
 gboolean hyper_start(Hyper *hyper, const char *uuid, GError **error);
 /* Asks the guest to power off (ACPI); it may not listen. */
 gboolean hyper_shutdown(Hyper *hyper, const char *uuid, GError **error);
-/* Asks the guest to power off (ACPI) and boots it again when it has. */
-gboolean hyper_reboot(Hyper *hyper, const char *uuid, GError **error);
+/* Boots it anew at once, as a machine's reset button does. */
+gboolean hyper_reset(Hyper *hyper, const char *uuid, GError **error);
 /* Powers off at once. Absent or off is fine. */
 gboolean hyper_destroy(Hyper *hyper, const char *uuid, GError **error);
 /* Takes the seed disk out of what the domain is started with from now on, and deletes its volume; a

@@ -169,14 +169,14 @@ gboolean hyper_shutdown(Hyper *hyper, const char *uuid, GError **error)
     return domain_act(hyper, uuid, "shut down", virDomainShutdown, DOMAIN_OFF, error);
 }
 
-static int reboot(virDomainPtr domain)
+static int reset(virDomainPtr domain)
 {
-    return virDomainReboot(domain, 0);
+    return virDomainReset(domain, 0);
 }
 
-gboolean hyper_reboot(Hyper *hyper, const char *uuid, GError **error)
+gboolean hyper_reset(Hyper *hyper, const char *uuid, GError **error)
 {
-    return domain_act(hyper, uuid, "reboot", reboot, DOMAIN_OFF, error);
+    return domain_act(hyper, uuid, "reset", reset, DOMAIN_OFF, error);
 }
 
 gboolean hyper_destroy(Hyper *hyper, const char *uuid, GError **error)

@@ -87,12 +87,26 @@ const InstanceRule *instance_rule(const Instance *i)
     return &instance_rules[instance_row(i)][i->seen];
 }
 
+gboolean instance_reboots(const Instance *i)
+{
+    return i->reboot_generation > i->rebooted_generation;
+}
+
+/* It is off on its way through a reboot, started already or not. */
+static gboolean between_boots(const Instance *i)
+{
+    return i->seen == SEEN_OFF && i->reboot_generation == i->generation &&
+           i->seen_generation < i->generation;
+}
+
 InstanceState instance_state(const Instance *i)
 {
     InstanceState state = instance_rule(i)->state;
 
     if (i->terminated_us)
         return INSTANCE_TERMINATED;
+    if (state == INSTANCE_PENDING && between_boots(i))
+        return INSTANCE_RUNNING;
     /* Ended is what has been seen to the end, so that a state never goes back. */
     return state == INSTANCE_TERMINATED && !i->fault ? INSTANCE_SHUTTING_DOWN : state;
 }
@@ -101,7 +115,7 @@ InstanceAct instance_act(const Instance *i)
 {
     const InstanceRule *rule = instance_rule(i);
 
-    if (rule->state == INSTANCE_RUNNING && i->reboot_generation > i->rebooted_generation)
+    if (rule->state == INSTANCE_RUNNING && instance_reboots(i))
         return ACT_REBOOT;
     return rule->act;
 }

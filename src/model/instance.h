@@ -108,7 +108,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Instance, instance_free)
 guint instance_row(const Instance *i);
 /* The cell of the rule; static. */
 const InstanceRule *instance_rule(const Instance *i);
-/* What clients read: the cell's state; terminated only once that is recorded, or by a fault. */
+/* Whether a reboot was asked for and is not over. */
+gboolean instance_reboots(const Instance *i);
+/* What clients read: the cell's state; terminated only once that is recorded, or by a fault;
+ * running all through a reboot. */
 InstanceState instance_state(const Instance *i);
 /* The next act, a reboot that is asked for included. */
 InstanceAct instance_act(const Instance *i);

@@ -125,24 +125,25 @@ static gboolean record_rebooted(World *world, const Instance *i, GError **error)
     g_autoptr(DbTx) tx = db_begin(world->region, DB_MODE_WRITE, error);
 
     return tx && instances_record_rebooted(tx, i->id, i->reboot_generation, error) &&
-           tell(tx, i, "asked to boot again", error) && db_commit(g_steal_pointer(&tx), error);
+           tell(tx, i, "boots again", error) && db_commit(g_steal_pointer(&tx), error);
 }
 
 /* ---- act */
 
-/* When this instance was first asked to shut down at this generation; 0: it is the first time,
- * which is written down. */
-static gboolean shutdown_asked(World *world, const Instance *i, gint64 *ret_at_us, GError **error)
+/* Asks the guest to power off, again and again: it may not listen yet. *ret_asked_us is when it was
+ * first asked so at this generation; 0: that was now, and is written down. */
+static gboolean ask_off(World *world, Hyper *hyper, const Instance *i, const char *what,
+                        gint64 *ret_asked_us, GError **error)
 {
-    g_autofree char *what =
-        g_strdup_printf("asked to shut down (generation %" G_GINT64_FORMAT ")", i->generation);
+    g_autofree char *entry =
+        g_strdup_printf("asked to %s (generation %" G_GINT64_FORMAT ")", what, i->generation);
     g_autoptr(DbTx) tx = db_begin(world->region, DB_MODE_READ, error);
 
-    if (!tx || !history_find(tx, i->id, what, ret_at_us, error))
+    if (!tx || !history_find(tx, i->id, entry, ret_asked_us, error) ||
+        (!*ret_asked_us && !tell(tx, i, entry, error)))
         return FALSE;
-    if (*ret_at_us)
-        return TRUE;
-    return tell(tx, i, what, error);
+    /* a guest that is going down already refuses to be asked again */
+    return hyper_shutdown(hyper, i->domain_uuid, *ret_asked_us ? NULL : error) || *ret_asked_us;
 }
 
 static StepResult act_shutdown(World *world, Hyper *hyper, const Instance *i, gint64 *ret_again_ms,
@@ -150,20 +151,20 @@ static StepResult act_shutdown(World *world, Hyper *hyper, const Instance *i, gi
 {
     gint64 asked_us = 0;
 
-    if (!shutdown_asked(world, i, &asked_us, error))
+    if (!ask_off(world, hyper, i, "shut down", &asked_us, error))
         return STEP_FAILED;
     if (asked_us && clock_now_us() - asked_us > SHUTDOWN_GRACE_US)
         return hyper_destroy(hyper, i->domain_uuid, error) ? STEP_AGAIN : STEP_FAILED;
-    /* a guest that is going down already refuses to be asked again */
-    if (!hyper_shutdown(hyper, i->domain_uuid, asked_us ? NULL : error) && !asked_us)
-        return STEP_FAILED;
     FAULT_POINT("instance.shutdown");
     *ret_again_ms = SHUTDOWN_POLL_MS;
     return STEP_LATER;
 }
 
-static StepResult act_start(Hyper *hyper, const Instance *i, GError **error)
+/* A reboot is over with its start: one that is killed in between finds a guest that is off. */
+static StepResult act_start(World *world, Hyper *hyper, const Instance *i, GError **error)
 {
+    if (instance_reboots(i) && !record_rebooted(world, i, error))
+        return STEP_FAILED;
     if (!hyper_ensure(hyper, error) || !hyper_address_add(hyper, i->mac, i->private_ip, error) ||
         !hyper_start(hyper, i->domain_uuid, error))
         return STEP_FAILED;
@@ -171,12 +172,23 @@ static StepResult act_start(Hyper *hyper, const Instance *i, GError **error)
     return STEP_AGAIN;
 }
 
-static StepResult act_reboot(World *world, Hyper *hyper, const Instance *i, GError **error)
+/* Off by its own doing, so that what was written is safe, and started then; one that does not hear
+ * is reset. Libvirt's own reboot would not say whether the guest has gone down. */
+static StepResult act_reboot(World *world, Hyper *hyper, const Instance *i, gint64 *ret_again_ms,
+                             GError **error)
 {
-    if (!hyper_reboot(hyper, i->domain_uuid, error))
+    gint64 asked_us = 0, grace_us = (gint64)world->config->reboot_seconds * CLOCK_SECOND_US;
+
+    if (!ask_off(world, hyper, i, "reboot", &asked_us, error))
         return STEP_FAILED;
     FAULT_POINT("instance.rebooted");
-    return record_rebooted(world, i, error) ? STEP_AGAIN : STEP_FAILED;
+    if (!asked_us || clock_now_us() - asked_us <= grace_us) {
+        *ret_again_ms = SHUTDOWN_POLL_MS;
+        return STEP_LATER;
+    }
+    return hyper_reset(hyper, i->domain_uuid, error) && record_rebooted(world, i, error)
+               ? STEP_AGAIN
+               : STEP_FAILED;
 }
 
 /* Nothing to do by the rule: a guest that runs is watched, one that has ended is cleaned up. */
@@ -202,11 +214,11 @@ static StepResult act(World *world, Hyper *hyper, const Instance *i, gint64 *ret
     case ACT_DEFINE:
         return instance_define(world, hyper, i, ret_again_ms, error);
     case ACT_START:
-        return act_start(hyper, i, error);
+        return act_start(world, hyper, i, error);
     case ACT_SHUTDOWN:
         return act_shutdown(world, hyper, i, ret_again_ms, error);
     case ACT_REBOOT:
-        return act_reboot(world, hyper, i, error);
+        return act_reboot(world, hyper, i, ret_again_ms, error);
     case ACT_DESTROY:
         if (!hyper_destroy(hyper, i->domain_uuid, error))
             return STEP_FAILED;

@@ -161,6 +161,12 @@ gboolean container_instances_end(DbTx *tx, gint64 ci_id, const char *status_reas
            db_wake(tx, "channel", id, error);
 }
 
+/* Off, and not on its way through a reboot (model/instance.c says the same): after that its agent
+ * tells itself what became of its tasks. */
+#define HOST_OFF                                                                                   \
+    "coalesce(i.ever_defined AND i.seen <> 'running' AND NOT (i.seen = 'off'"                      \
+    " AND i.reboot_generation = i.generation AND i.seen_generation < i.generation), false)"
+
 gboolean agent_facts(DbTx *tx, gint64 ci_id, AgentFacts *f, gboolean *ret_found, GError **error)
 {
     g_autoptr(PGresult) res = db_query(
@@ -169,8 +175,8 @@ gboolean agent_facts(DbTx *tx, gint64 ci_id, AgentFacts *f, gboolean *ret_found,
         "ci.ec2_instance_id, " CI_CONNECTED
         ", coalesce(i.terminated_at IS NOT NULL OR i.fault IS NOT NULL"
         "  OR i.desired = 'terminated', false), " SILENT_US ", " LOST_US ","
-        " (SELECT count(*) FROM tasks t WHERE t.ci_id = ci.ci_id AND t.last_status <> 'STOPPED'),"
-        " coalesce(i.ever_defined AND i.seen <> 'running', false)"
+        " (SELECT count(*) FROM tasks t WHERE t.ci_id = ci.ci_id AND t.last_status <> "
+        "'STOPPED'), " HOST_OFF
         " FROM container_instances ci LEFT JOIN instances i ON i.instance_id = ci.ec2_instance_id"
         " WHERE ci.ci_id = $1 FOR UPDATE OF ci",
         DB_ARGS(db_int(tx, ci_id)));

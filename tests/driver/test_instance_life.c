@@ -93,6 +93,58 @@ static void test_life(void)
     g_assert_null(strstr(left, "address"));
 }
 
+static void reboot(const char *id, const char *asked)
+{
+    test_region_do(region, "UPDATE instances SET generation = generation + 1,"
+                   " reboot_generation = generation + 1 WHERE instance_id = '%s'", id);
+    test_region_do(region, "SELECT pg_notify('berth_wake', 'instance:%s')", id);
+    assert_wait(10, asked, "SELECT count(*) FROM history WHERE object_id = '%s'"
+                " AND what LIKE 'asked to reboot%%'", id);
+    assert_wait(1, "t", "SELECT rebooted_generation < reboot_generation FROM instances"
+                " WHERE instance_id = '%s'", id);
+}
+
+/* The process of the domain; the same one after a reset, another after a start. */
+static char *process_of(const char *id)
+{
+    g_autofree char *file = g_strdup_printf("/run/libvirt/qemu/%s-%s.pid", region->config->name, id);
+    char *pid = NULL;
+
+    g_assert_true(g_file_get_contents(file, &pid, NULL, NULL));
+    return pid;
+}
+
+static void test_reboot(void)
+{
+    g_autofree char *id = launch(17);
+    g_autofree char *domain = g_strjoin("-", region->config->name, id, NULL);
+    g_autofree char *first = process_of(id);
+
+    /* nothing in the guest listens to ACPI: past the grace it is reset */
+    reboot(id, "1");
+    test_region_do(region, "UPDATE history SET at = at - interval '%d seconds' WHERE object_id = '%s'",
+                   (int)region->config->reboot_seconds - 30, id);
+    g_usleep(2500000); /* a look at it meanwhile must not reset it: nothing to wait for */
+    assert_wait(1, "t", "SELECT rebooted_generation < reboot_generation FROM instances"
+                " WHERE instance_id = '%s'", id);
+    test_region_do(region, "UPDATE history SET at = at - interval '1 minute' WHERE object_id = '%s'", id);
+    assert_wait(30, "t", "SELECT rebooted_generation = generation AND seen_generation = generation"
+                " AND seen = 'running' FROM instances WHERE instance_id = '%s'", id);
+    g_autofree char *reset = process_of(id);
+    g_assert_cmpstr(reset, ==, first);
+    assert_wait(1, "1", "SELECT count(*) FROM history WHERE object_id = '%s' AND what = 'boots again'", id);
+    /* one that goes down, here by another hand, is started once and has not halted */
+    reboot(id, "2");
+    virsh("destroy", domain, NULL);
+    assert_wait(30, "t", "SELECT rebooted_generation = generation AND seen_generation = generation"
+                " AND seen = 'running' FROM instances WHERE instance_id = '%s'", id);
+    g_autofree char *started = process_of(id);
+    g_assert_cmpstr(started, !=, first);
+    assert_wait(1, "0", "SELECT count(*) FROM history WHERE object_id = '%s' AND what LIKE '%%halted%%'", id);
+    desire(id, "terminated");
+    assert_wait(30, "t", "SELECT terminated_at IS NOT NULL FROM instances WHERE instance_id = '%s'", id);
+}
+
 static void test_console_is_served(void)
 {
     g_autofree char *id = launch(15);
@@ -208,6 +260,7 @@ int main(int argc, char **argv)
     g_test_add_func("/image/raw file is imported", test_image_is_imported);
     g_test_add_func("/image/backing file is refused", test_bad_image_is_refused);
     g_test_add_func("/instance/runs, stops, starts, terminates", test_life);
+    g_test_add_func("/instance/reboots by itself, or is reset", test_reboot);
     g_test_add_func("/instance/console is served, and kept to the end", test_console_is_served);
     g_test_add_func("/instance/seed disk goes after the first boot", test_seed_goes_after_first_boot);
     g_test_add_func("/instance/power cut behind our back is told", test_power_cut_is_told);
