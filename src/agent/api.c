@@ -1,5 +1,6 @@
 #include "agent/api.h"
 #include "agent/pool.h"
+#include "agent/role.h"
 #include "base/clock.h"
 #include "base/errors.h"
 #include "base/log.h"
@@ -14,6 +15,7 @@
 #define CALL_TIMEOUT_MS 10000
 #define ANSWER_MAX      (1024 * 1024)
 #define OTHERS_MAX      2
+#define ROLE_RETRY_US   (2 * CLOCK_SECOND_US)
 
 typedef char JsonText;
 static void json_text_free(JsonText *text)
@@ -31,6 +33,8 @@ struct AgentApi {
     pthread_mutex_t lock; /* of what follows */
     AgentSigner signer;
     struct timespec read_at; /* the file's time when signer was read */
+    gboolean by_role;        /* the file has no keys: the instance's role */
+    gint64 renew_us;         /* of the role's */
 };
 
 typedef struct {
@@ -53,6 +57,18 @@ static void signer_from(AgentSigner *signer, const AgentConfig *config)
                              g_strdup(config->session_token), g_strdup(config->region) };
 }
 
+/* Called with the lock held, or before there are other threads. */
+static void signer_take(AgentApi *api, const AgentConfig *config)
+{
+    gboolean by_role = !*config->access_key_id;
+
+    if (!by_role || !api->by_role)
+        signer_from(&api->signer, config);
+    if (by_role && !api->by_role)
+        api->renew_us = 0;
+    api->by_role = by_role;
+}
+
 AgentApi *agent_api_new(Loop *loop, const AgentConfig *config, const char *config_file,
                         GError **error)
 {
@@ -69,7 +85,7 @@ AgentApi *agent_api_new(Loop *loop, const AgentConfig *config, const char *confi
     api->pool = pool_new(loop, 1);
     api->others = pool_new(loop, OTHERS_MAX);
     pthread_mutex_init(&api->lock, NULL);
-    signer_from(&api->signer, config);
+    signer_take(api, config);
     if (config_file && stat(config_file, &file) == 0)
         api->read_at = file.st_mtim;
     return api;
@@ -92,9 +108,50 @@ static void refresh_signer(AgentApi *api)
     g_autoptr(AgentConfig) config = agent_config_load(api->config_file, &cause);
     api->read_at = file.st_mtim;
     if (config)
-        signer_from(&api->signer, config);
+        signer_take(api, config);
     else
         log_warn("-", "credentials are not read again: %s", cause->message);
+}
+
+/* Whether the role's credentials must be got now; then nobody else does for a while. */
+static gboolean renewal_due(AgentApi *api, gboolean rejected)
+{
+    gint64 now_us = clock_now_us();
+
+    pthread_mutex_lock(&api->lock);
+    refresh_signer(api);
+    gboolean due = api->by_role && (rejected || now_us >= api->renew_us);
+    if (due)
+        api->renew_us = now_us + ROLE_RETRY_US;
+    pthread_mutex_unlock(&api->lock);
+    return due;
+}
+
+static void renew(AgentApi *api, gboolean rejected)
+{
+    g_auto(RoleKeys) keys = { 0 };
+    g_autoptr(GError) cause = NULL;
+
+    if (!renewal_due(api, rejected))
+        return;
+    if (!role_keys_fetch(api->config->metadata_url, &keys, &cause)) {
+        log_warn("-", "no credentials of the instance's role: %s", cause->message);
+        return;
+    }
+    pthread_mutex_lock(&api->lock);
+    if (api->by_role) {
+        agent_signer_clear(&api->signer);
+        api->signer =
+            (AgentSigner){ g_steal_pointer(&keys.access_key_id), g_steal_pointer(&keys.secret),
+                           g_steal_pointer(&keys.token), g_strdup(api->config->region) };
+        api->renew_us = role_keys_renew_us(&keys, clock_now_us());
+    }
+    pthread_mutex_unlock(&api->lock);
+}
+
+void agent_api_renew(AgentApi *api)
+{
+    renew(api, FALSE);
 }
 
 void agent_api_signer(AgentApi *api, AgentSigner *ret_signer)
@@ -175,7 +232,10 @@ static HttpResponse *post_call(const Call *call, const char *target, const char 
     g_auto(AgentSigner) signer = { 0 };
 
     if (!call->as.access_key_id) {
+        agent_api_renew(call->api);
         agent_api_signer(call->api, &signer);
+        if (!*signer.access_key_id)
+            return fail_null(error, HTTP_CLIENT, "the instance's role has given no credentials");
         return post(call->api->client, &signer, CALL_TIMEOUT_MS, target, body, error);
     }
     g_autoptr(HttpClient) client =
@@ -201,6 +261,14 @@ static char *error_message_of(const json_t *tree)
     return g_strndup(message ? message : "no message", 1000);
 }
 
+/* Refused for who signed: a role's credentials may have been taken back before their end. */
+static gboolean is_of_keys(const char *code)
+{
+    return strcmp(code, "ExpiredTokenException") == 0 ||
+           strcmp(code, "UnrecognizedClientException") == 0 ||
+           strcmp(code, "InvalidClientTokenId") == 0;
+}
+
 static void call_run(gpointer user)
 {
     Call *call = user;
@@ -220,6 +288,8 @@ static void call_run(gpointer user)
     }
     call->code = error_code_of(tree, response->status);
     call->message = error_message_of(tree);
+    if (!call->as.access_key_id && is_of_keys(call->code))
+        renew(call->api, TRUE);
 }
 
 static void call_done(gpointer user)

@@ -2,7 +2,8 @@
  * agent/api.h - signed calls of the ECS API, one at a time, without blocking the loop
  *
  * The credentials are read anew from the configuration file when it changes, so that they can be
- * replaced under a running agent. A call is given up after 10 s.
+ * replaced under a running agent; a file without any leaves them to the instance's role, whose are
+ * got from the metadata service and renewed in time. A call is given up after 10 s.
  * Source: AWS JSON 1.1; Signature Version 4.
  */
 #pragma once
@@ -42,6 +43,9 @@ typedef struct {
     char *region;
 } AgentSigner;
 
+/* Gets the credentials of the instance's role, when they are due; may block for seconds: not for
+ * the loop's thread. */
+void agent_api_renew(AgentApi *api);
 /* The credentials as they are now. Caller clears. */
 void agent_api_signer(AgentApi *api, AgentSigner *ret_signer);
 void agent_signer_clear(AgentSigner *signer);

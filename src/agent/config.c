@@ -27,9 +27,12 @@ static const Parameter parameters[] = {
     { "BERTH_CA", NULL, KIND_TEXT, AT(ca_file), "", 0, "PEM of the CA that signed the API" },
     { "BERTH_INSTANCE_ID", NULL, KIND_TEXT, AT(instance_id), "", 0,
       "saved state of another instance is not used" },
-    { "AWS_ACCESS_KEY_ID", NULL, KIND_TEXT, AT(access_key_id), NULL, 0, "who signs" },
-    { "AWS_SECRET_ACCESS_KEY", NULL, KIND_TEXT, AT(secret_access_key), NULL, 0, "who signs" },
+    { "AWS_ACCESS_KEY_ID", NULL, KIND_TEXT, AT(access_key_id), "", 0,
+      "who signs; empty: the instance's role" },
+    { "AWS_SECRET_ACCESS_KEY", NULL, KIND_TEXT, AT(secret_access_key), "", 0, "who signs" },
     { "AWS_SESSION_TOKEN", NULL, KIND_TEXT, AT(session_token), "", 0, "of a role's session" },
+    { "BERTH_METADATA", "AWS_EC2_METADATA_SERVICE_ENDPOINT", KIND_TEXT, AT(metadata_url),
+      "http://169.254.169.254", 0, "where the instance's role gives credentials" },
     { "BERTH_DOCKER", "DOCKER_HOST", KIND_TEXT, AT(docker_socket), "/run/docker.sock", 0,
       "Docker's socket" },
     { "BERTH_DATA_DIR", "ECS_DATADIR", KIND_TEXT, AT(data_dir), "/data", 0,
@@ -201,6 +204,8 @@ static gboolean finish(AgentConfig *config, GError **error)
         g_autofree char *host = config->endpoint;
         config->endpoint = g_strconcat("https://", host, NULL);
     }
+    if (!*config->access_key_id != !*config->secret_access_key)
+        return fail(error, CONFIG, "of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY one is missing");
     if (MAX(config->endpoint_port, config->introspection_port) > G_MAXUINT16)
         return fail(error, CONFIG, "a port is not between 1 and %d", G_MAXUINT16);
     for (guint i = 0; i < G_N_ELEMENTS(behaviors); i++)

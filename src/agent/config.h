@@ -20,9 +20,10 @@ typedef struct {
     char *cluster; /* "" when none was configured */
     char *ca_file; /* "" for the system's store */
     char *instance_id;
-    char *access_key_id;
+    char *access_key_id; /* "": the credentials of the instance's role */
     char *secret_access_key;
     char *session_token; /* "" for none */
+    char *metadata_url;  /* of the instance metadata service */
     char *docker_socket;
     char *data_dir;
     char *cgroup_dir;

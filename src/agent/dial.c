@@ -47,6 +47,7 @@ static gboolean send_upgrade(AgentDial *dial, const char *key, gint64 deadline_m
     g_auto(AgentSigner) signer = { 0 };
     g_auto(SigV4Signature) signature = { 0 };
 
+    agent_api_renew(dial->api);
     agent_api_signer(dial->api, &signer);
     agent_dial_sign(&signer, dial->parsed, "", &signature);
     const char *headers[] = { "Upgrade",

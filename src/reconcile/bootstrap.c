@@ -35,9 +35,11 @@ static gboolean record(World *world, const Bootstrap *b, const char *stage, cons
            db_commit(g_steal_pointer(&tx), error);
 }
 
+/* Those that lie there; an agent that asks for its role's renews them itself. */
 static gboolean credentials_old(const Bootstrap *b)
 {
-    return b->credentials_until_us - clock_now_us() < BOOTSTRAP_CREDENTIALS_US / 2;
+    return b->access_key_id &&
+           b->credentials_until_us - clock_now_us() < BOOTSTRAP_CREDENTIALS_US / 2;
 }
 
 /* Quarantine: a machine that shows another key than the hypervisor reported gets nothing from us.

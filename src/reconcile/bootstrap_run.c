@@ -19,6 +19,7 @@
 #define UPLOAD_MS       600000
 #define REGISTRY        5000
 #define AUTHORITY       "/etc/berth/ca.pem"
+#define AGENT_CONF      "/etc/berth/agent.conf"
 #define AGENT_RUN       "/usr/lib/berth/agent-run"
 #define AGENT_CONTAINER "/usr/lib/berth/agent-container.json"
 #define AGENT_UNIT      "/etc/systemd/system/berth-agent.service"
@@ -32,7 +33,7 @@ typedef struct {
     SshSession *ssh;
     GHashTable *facts; /* of the probe */
     char *advertise;
-    char *access_key_id; /* of the credentials that lie there now */
+    char *access_key_id; /* of the credentials that lie there now; NULL: the role's */
     gboolean fresh;      /* something was placed that the agent must be started anew for */
 } Run;
 
@@ -128,7 +129,7 @@ static gboolean probe(Run *run, GError **error)
 
     g_autofree char *docker = registry_path(run->world->config, run->advertise);
     g_autofree char *paths = g_strjoin("\n", AGENT_RUN, AGENT_CONTAINER, AGENT_UNIT, AGENT_SOURCE,
-                                       AGENT_LOADED, AUTHORITY, docker, "", NULL);
+                                       AGENT_LOADED, AGENT_CONF, AUTHORITY, docker, "", NULL);
 
     if (!ssh_script(run->ssh, script_probe, paths, strlen(paths), SCRIPT_MS, &result, error) ||
         !script_ok(run, "look around", &result, error))
@@ -317,6 +318,23 @@ static SessionCredentials *make_credentials(const Run *run, GError **error)
     return g_steal_pointer(&credentials);
 }
 
+static gboolean record_credentials(const Run *run, const char *access_key_id, gint64 until_us,
+                                   GError **error)
+{
+    g_autoptr(DbTx) tx = db_begin(run->world->region, DB_MODE_READ, error);
+
+    return tx && bootstraps_record_credentials(tx, run->i->id, access_key_id, until_us, error);
+}
+
+/* The agent gets its role's from the metadata service by itself: no key lies on the disk. */
+static gboolean configure_by_role(Run *run, const char *settings, GError **error)
+{
+    GString *files = g_string_new(NULL);
+
+    add_file(run, files, AGENT_CONF, "0600", settings);
+    return place(run, files, -1, error) && record_credentials(run, NULL, 0, error);
+}
+
 /* Credentials that did not arrive are made anew: nobody knows the old ones, which end with the run.
  */
 static gboolean configure(Run *run, GError **error)
@@ -324,6 +342,8 @@ static gboolean configure(Run *run, GError **error)
     g_autofree char *settings =
         bootstrap_settings(run->world->config, run->advertise, run->b->cluster_name, run->i->id);
 
+    if (run->i->instance_profile && has(run, "role"))
+        return configure_by_role(run, settings, error);
     if (credentials_fresh(run, settings)) {
         run->access_key_id = g_strdup(run->b->access_key_id);
         return TRUE;
@@ -336,13 +356,12 @@ static gboolean configure(Run *run, GError **error)
         "%sAWS_ACCESS_KEY_ID=%s\nAWS_SECRET_ACCESS_KEY=%s\nAWS_SESSION_TOKEN=%s\n", settings,
         credentials->access_key_id, credentials->secret, credentials->token);
     GString *files = g_string_new(NULL);
-    add_file(run, files, "/etc/berth/agent.conf", "0600", conf);
+    add_file(run, files, AGENT_CONF, "0600", conf);
     explicit_bzero(conf, strlen(conf));
     run->access_key_id = g_strdup(credentials->access_key_id);
     gboolean placed = place(run, files, -1, error);
-    g_autoptr(DbTx) tx = placed ? db_begin(run->world->region, DB_MODE_READ, error) : NULL;
-    return tx && bootstraps_record_credentials(tx, run->i->id, credentials->access_key_id,
-                                               credentials->expires_us, error);
+    return placed &&
+           record_credentials(run, credentials->access_key_id, credentials->expires_us, error);
 }
 
 static gboolean start(Run *run, GError **error)

@@ -144,10 +144,11 @@ gboolean bootstraps_record_fault(DbTx *tx, const char *instance_id, const char *
 gboolean bootstraps_record_credentials(DbTx *tx, const char *instance_id, const char *access_key_id,
                                        gint64 until_us, GError **error)
 {
-    return db_exec(tx, error,
-                   "UPDATE bootstraps SET access_key_id = $2, credentials_until = $3::timestamptz"
-                   " WHERE instance_id = $1",
-                   DB_ARGS(instance_id, access_key_id, db_time(tx, until_us)), NULL);
+    return db_exec(
+        tx, error,
+        "UPDATE bootstraps SET access_key_id = $2, credentials_until = $3::timestamptz"
+        " WHERE instance_id = $1",
+        DB_ARGS(instance_id, access_key_id, access_key_id ? db_time(tx, until_us) : NULL), NULL);
 }
 
 gboolean bootstraps_record_image(DbTx *tx, const char *instance_id, const char *sha256,

@@ -130,7 +130,7 @@ gboolean sessions_supersede(DbTx *tx, const char *subject, const char *access_ke
 {
     return db_exec(tx, error,
                    "DELETE FROM sessions WHERE subject = $1 AND kind = 'instance'"
-                   " AND access_key_id <> $2"
+                   " AND access_key_id IS DISTINCT FROM $2"
                    " AND expires_at - created_at >= $3::bigint * interval '1 microsecond'",
                    DB_ARGS(subject, access_key_id, db_int(tx, lasts_us)), NULL);
 }

@@ -68,7 +68,8 @@ gint64 session_fresh_us(gint64 lasts_us);
 /* Deletes those that were made for any of these instances and tasks; ends with NULL. */
 gboolean sessions_revoke(DbTx *tx, const char *const *subjects, GError **error);
 /* Deletes the sessions of an instance's agent that its newest, access_key_id, takes the place of:
- * those that were made to last at least so long. The metadata service's last hours and stay. */
+ * those that were made to last at least so long; NULL: all of them. The metadata service's last
+ * hours and stay. */
 gboolean sessions_supersede(DbTx *tx, const char *subject, const char *access_key_id,
                             gint64 lasts_us, GError **error);
 /* Deletes what ended more than an hour ago. */

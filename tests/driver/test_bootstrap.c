@@ -397,6 +397,56 @@ static void test_asked_again(void)
     assert_installed("second");
 }
 
+/* As curl is called for the metadata service: it gives a token, and one role by the token. */
+static const char metadata_curl[] =
+    "#!/bin/sh\n"
+    "case \"$*\" in\n"
+    "*PUT*ttl-seconds*/api/token) echo a-token ;;\n"
+    "*'metadata-token: a-token'*/security-credentials/) echo ecsInstanceRole ;;\n"
+    "*) exit 22 ;;\n"
+    "esac\n";
+
+static void assert_no_keys(void)
+{
+    g_autofree char *conf = read_there(CONF), *made = sessions("count(*)");
+
+    g_assert_nonnull(strstr(conf, "\nBERTH_INSTANCE_ID=" INSTANCE "\n"));
+    g_assert_null(strstr(conf, "AWS_"));
+    g_assert_cmpstr(made, ==, "0");
+    assert_row("t", "access_key_id IS NULL AND credentials_until IS NULL");
+    assert_row("registered", "stage");
+}
+
+static void test_role_leaves_no_key(void)
+{
+    want("default");
+    agent_registers();
+    settle(); /* with keys, as long as nothing gives the role's */
+    assert_installed("default");
+    write_file("bin/curl", metadata_curl, 0755);
+    test_region_do(region, "UPDATE bootstraps SET generation = generation + 1");
+    settle(); /* and where the instance has no profile */
+    assert_installed("default");
+    test_region_do(region, "UPDATE instances SET instance_profile = 'ecsInstanceRole'");
+    test_region_do(region, "UPDATE bootstraps SET generation = generation + 1");
+    g_free(called());
+    settle();
+    assert_no_keys();
+    g_autofree char *calls = called(), *file = there(CONF);
+    struct stat before, after;
+    g_assert_nonnull(strstr(calls, "--no-block restart berth-agent"));
+    g_assert_cmpint(stat(file, &before), ==, 0);
+    test_region_do(region, "UPDATE bootstraps SET generation = generation + 1");
+    settle();
+    assert_no_keys();
+    g_assert_cmpint(stat(file, &after), ==, 0);
+    g_assert_cmpuint(before.st_ino, ==, after.st_ino); /* what lies there already is left alone */
+    test_region_do(region, "UPDATE instances SET instance_profile = NULL");
+    test_region_do(region, "UPDATE bootstraps SET generation = generation + 1");
+    settle();
+    assert_installed("default");
+}
+
 static void test_hostile_texts(void)
 {
     static const char *const names[] = {
@@ -468,6 +518,7 @@ int main(int argc, char **argv)
     g_test_add_func("/bootstrap/another host key gets nothing", test_other_host_key);
     g_test_add_func("/bootstrap/credentials are renewed", test_credentials_are_renewed);
     g_test_add_func("/bootstrap/asked again, runs again", test_asked_again);
+    g_test_add_func("/bootstrap/a role leaves no key there", test_role_leaves_no_key);
     g_test_add_func("/bootstrap/no text reaches a shell", test_hostile_texts);
     int status = g_test_run();
     kill(machine_pid, SIGKILL);
