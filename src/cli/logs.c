@@ -22,6 +22,7 @@
 typedef struct {
     char *prefix; /* "0123456789ab web | "; "" for a single one */
     GPid pid;
+    int in; /* held open: what runs there ends with it */
     int fds[2];
     GString *part[2];
 } Source;
@@ -44,6 +45,8 @@ static void source_free(gpointer data)
             close(s->fds[n]);
         g_string_free(s->part[n], TRUE);
     }
+    if (s->in >= 0)
+        close(s->in);
     g_free(s->prefix);
     g_free(s);
 }
@@ -146,10 +149,10 @@ static gboolean begin(Logs *logs, const json_t *session, gboolean single, GError
     s->prefix = single ? g_strdup("") : g_strdup_printf("%.*s %s | ", TASK_DIGITS, task, name);
     s->part[0] = g_string_new(NULL);
     s->part[1] = g_string_new(NULL);
-    s->fds[0] = s->fds[1] = -1;
+    s->in = s->fds[0] = s->fds[1] = -1;
     if (!g_spawn_async_with_pipes(NULL, (char **)argv->pdata, NULL,
                                   G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL,
-                                  &s->pid, NULL, &s->fds[0], &s->fds[1], &cause)) {
+                                  &s->pid, &s->in, &s->fds[0], &s->fds[1], &cause)) {
         source_free(s);
         return fail(error, COMMAND, "cannot run ssh: %s", cause->message);
     }

@@ -22,8 +22,14 @@ extern const char machine_script_place[];
 extern const char machine_script_agent[];
 
 static const char script_docker[] =
-    "socket=$1; shift; [ -w \"$socket\" ] || exec sudo -n docker -H \"unix://$socket\" \"$@\"; "
-    "exec docker -H \"unix://$socket\" \"$@\"";
+    "[ -w \"$2\" ] || exec sudo -n sh -c \"$1\" \"$@\"; exec sh -c \"$1\" \"$@\"";
+static const char script_plain[] = "socket=$1; shift; exec docker -H \"unix://$socket\" \"$@\"";
+/* Docker's client, which reads nothing and may write nothing for days, would outlive a connection
+ * that is cut: it ends with its input, which ends with the connection. */
+static const char script_watched[] =
+    "socket=$1; shift; exec 3<&0; docker -H \"unix://$socket\" \"$@\" </dev/null 3<&- & client=$!; "
+    "{ cat <&3; kill $client; } >/dev/null 2>&1 & watch=$!; "
+    "wait $client; status=$?; kill $watch 2>/dev/null; exit $status";
 static const char script_root[] =
     "[ \"$(id -u)\" = 0 ] || exec sudo -n sh -c \"$@\"; exec sh -c \"$@\"";
 
@@ -76,10 +82,13 @@ static void add_command(GPtrArray *argv, const char *const *words)
     g_ptr_array_add(argv, NULL);
 }
 
-void machine_add_docker(GPtrArray *argv, const char *socket, const char *const *words)
+void machine_add_docker(GPtrArray *argv, const char *socket, gboolean watched,
+                        const char *const *words)
 {
     g_autoptr(GPtrArray) all = g_ptr_array_new();
-    const char *const head[] = { "sh", "-c", script_docker, "berth", socket };
+    const char *const head[] = {
+        "sh", "-c", script_docker, "berth", watched ? script_watched : script_plain, socket
+    };
 
     for (gsize n = 0; n < G_N_ELEMENTS(head); n++)
         g_ptr_array_add(all, (gpointer)head[n]);

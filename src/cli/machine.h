@@ -28,9 +28,10 @@ GPtrArray *machine_ssh_instance(Cli *cli, const char *instance_id, gboolean tty,
 GPtrArray *machine_ssh_to(Cli *cli, const char *instance_id, const json_t *external, gboolean tty,
                           GError **error);
 
-/* Ends argv with a run of docker there, as root where the user may not use its socket. words ends
- * with NULL. */
-void machine_add_docker(GPtrArray *argv, const char *socket, const char *const *words);
+/* Ends argv with a run of docker there, as root where the user may not use its socket. One that is
+ * watched reads nothing, and ends when the input of argv does. words ends with NULL. */
+void machine_add_docker(GPtrArray *argv, const char *socket, gboolean watched,
+                        const char *const *words);
 
 /* Runs agent.sh there; *ret_output may be NULL. Takes argv. */
 gboolean machine_agent(GPtrArray *argv, const char *verb, const char *socket, const char *folder,

@@ -43,7 +43,7 @@ GPtrArray *session_argv(Cli *cli, const json_t *session, const char *const *word
     for (; after && *after; after++)
         g_ptr_array_add(all, (gpointer)*after);
     g_ptr_array_add(all, NULL);
-    machine_add_docker(argv, socket, (const char *const *)all->pdata);
+    machine_add_docker(argv, socket, !after, (const char *const *)all->pdata);
     return g_steal_pointer(&argv);
 }
 

@@ -13,7 +13,7 @@
  * command: what to run, taken; NULL for logs. A new reference. */
 json_t *session_start(Cli *cli, const char *task, const char *container, json_t *command,
                       GError **error);
-/* What to run here for docker with these words and the container's id behind them (or before the
- * words from `after` on). Ends with NULL; caller frees. */
+/* What to run here for docker with these words, the container's id, and the words from `after` on.
+ * after NULL: it reads nothing and is over when its input is. Ends with NULL; caller frees. */
 GPtrArray *session_argv(Cli *cli, const json_t *session, const char *const *words,
                         const char *const *after, gboolean tty, GError **error);

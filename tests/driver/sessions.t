@@ -139,6 +139,12 @@ def logs(m, berth, ecs, task):
     os.killpg(follow.pid, signal.SIGTERM)
     follow.wait()
     ecs.update_service(service="talk", desiredCount=0)
+    quiet = m.popen("logs", "-f", "-c", "two", task)
+    clients = lambda: subprocess.run(["pgrep", "-f", f"{m.rig.socket} logs --follow"], stdout=subprocess.PIPE, text=True).stdout.split()
+    tap.ok(berth.wait_for(clients, 20, 0.1), "logs -f follows one that says nothing")
+    os.killpg(quiet.pid, signal.SIGKILL)
+    quiet.wait()
+    tap.ok(berth.wait_for(lambda: not clients(), 20, 0.2), "and leaves nothing behind there when it is killed", clients())
 
 
 def running(ecs):
