@@ -5,9 +5,13 @@
 #include "handlers/table.h"
 #include "base/errors.h"
 #include "store/console.h"
+#include "store/hosts.h"
 #include "store/instances.h"
 
 #include <string.h>
+
+#define CONSOLE_WAIT_MS 3000 /* a step that is at work on the instance is over by then */
+#define CONSOLE_POLL_MS 50
 
 /* The one instance that the request names. */
 static Instance *instance_asked(Request *rq, gboolean lock, GError **error)
@@ -256,17 +260,37 @@ json_t *modify_instance_metadata_options(Request *rq, GError **error)
                      metadata_options_json(details));
 }
 
-/* Gives the tail that is stored, and asks for a fresh one; no world is touched here. */
+/* Whether a fresh tail will be there in a moment: its guest has been made, on a host that answers.
+ */
+static gboolean console_can_come(Request *rq, const Instance *i, GError **error)
+{
+    g_autoptr(Host) host = hosts_get(rq->tx, i->host_id, FALSE, error);
+
+    return host && i->ever_defined && !i->terminated_us && strcmp(host->state, "up") == 0;
+}
+
+/* Gives the tail that is stored, and asks for a fresh one, which the host's reconciler brings; it
+ * is waited for when there is none yet, or when the latest is asked for. */
 json_t *get_console_output(Request *rq, GError **error)
 {
     g_autoptr(Instance) i =
         EC2_ONLY(rq, error, "InstanceId", "Latest") ? instance_asked(rq, FALSE, error) : NULL;
     g_autofree char *output = NULL;
-    gint64 at_us = 0;
+    gint64 at_us = 0, wanted = 0;
 
-    if (!i || (!i->terminated_us && !console_want(rq->tx, i->id, error)) ||
-        !console_get(rq->tx, i->id, &output, &at_us, error))
+    if (!i || (!i->terminated_us && !rq->waited_ms && !console_want(rq->tx, i->id, error)) ||
+        !console_get(rq->tx, i->id, &output, &at_us, error) ||
+        !console_wanted(rq->tx, i->id, &wanted, error))
         return NULL;
+    if (wanted && (!output || request_bool(rq, "Latest", FALSE)) &&
+        rq->waited_ms < CONSOLE_WAIT_MS) {
+        g_autoptr(GError) cause = NULL;
+        rq->again_ms = console_can_come(rq, i, &cause) ? CONSOLE_POLL_MS : 0;
+        if (cause) {
+            g_propagate_error(error, g_steal_pointer(&cause));
+            return NULL;
+        }
+    }
     json_t *answer = json_pack("{s:s, s:I}", "InstanceId", i->id, "Timestamp",
                                (json_int_t)(at_us ? at_us : i->launched_us));
     if (output)

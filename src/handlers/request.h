@@ -52,6 +52,11 @@ typedef struct {
     gint64 now_us;        /* UTC, when the request came */
     const json_t *params; /* borrowed; members by SDK name, checked against the input shape */
     DbTx *tx;             /* the database of the action's mode, open */
+    /* A handler that asked for something which another process brings sets again_ms: what it wrote
+     * is committed, and it runs anew after so long in place of being answered for. waited_ms is the
+     * sum so far, which it must bound. Not for actions with a client token. */
+    gint64 again_ms;
+    gint64 waited_ms;
 } Request;
 
 /* A new reference to the answer, by SDK names; NULL with *error set. */

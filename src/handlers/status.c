@@ -2,10 +2,15 @@
 #include "handlers/table.h"
 #include "store/health.h"
 
-/* What one part says; remedy is shown only when it is not well. */
-static void add_part(json_t *parts, const char *name, gboolean well, char *detail,
+/* What one part says; who is ill and the remedy are shown only when it is not well. Takes detail.
+ */
+static void add_part(json_t *parts, const char *name, gboolean well, char *detail, const char *ill,
                      const char *remedy)
 {
+    if (!well && ill && *ill) {
+        g_autofree char *count = detail;
+        detail = g_strdup_printf("%s; %s", count, ill);
+    }
     json_t *part = json_pack("{s:s, s:s, s:s}", "Name", name, "Health", well ? "OK" : "DEGRADED",
                              "Detail", detail);
 
@@ -20,23 +25,23 @@ static void add_parts(json_t *parts, const RegionHealth *h)
     add_part(parts, "daemons", h->api_daemons > 0 && h->reconcile_daemons > 0,
              g_strdup_printf("%" G_GINT64_FORMAT " serve the API, %" G_GINT64_FORMAT " reconcile",
                              h->api_daemons, h->reconcile_daemons),
-             "start berthd with --role=all, or one of each role");
+             NULL, "start berthd with --role=all, or one of each role");
     add_part(parts, "hosts", h->hosts > 0 && h->hosts_up == h->hosts,
              g_strdup_printf("%" G_GINT64_FORMAT " of %" G_GINT64_FORMAT " up in %" G_GINT64_FORMAT
                              " zones",
                              h->hosts_up, h->hosts, h->zones),
-             "see berth host list, and berth why HOST");
+             h->hosts_ill, "see berth host list, and berth why HOST");
     add_part(parts, "instances", h->instances_failed == 0,
              g_strdup_printf("%" G_GINT64_FORMAT " running of %" G_GINT64_FORMAT,
                              h->instances_running, h->instances),
-             "some ended with a fault: see berth why INSTANCE");
+             h->instances_ill, "they are ended; what still holds that up: berth why INSTANCE");
     add_part(parts, "agents", h->agents_connected == h->agents,
              g_strdup_printf("%" G_GINT64_FORMAT " of %" G_GINT64_FORMAT " connected",
                              h->agents_connected, h->agents),
-             "see berth why INSTANCE for those that are not");
+             h->agents_ill, "see berth why INSTANCE for those that are not");
     add_part(parts, "work", h->retries == 0,
              g_strdup_printf("%" G_GINT64_FORMAT " objects wait to be tried again", h->retries),
-             "see berth why OBJECT; they are tried again by themselves");
+             h->retries_ill, "see berth why OBJECT; they are tried again by themselves");
 }
 
 json_t *get_status(Request *rq, GError **error)
@@ -49,7 +54,7 @@ json_t *get_status(Request *rq, GError **error)
     if (!health)
         return NULL;
     json_t *parts = json_array();
-    add_part(parts, "database", TRUE, g_strdup("answers"), NULL);
+    add_part(parts, "database", TRUE, g_strdup("answers"), NULL, NULL);
     add_parts(parts, health);
     json_array_foreach(parts, n, part) well &= json_object_get(part, "Remedy") == NULL;
     return json_pack("{s:s, s:s, s:s, s:s, s:I, s:o}", "Health", well ? "OK" : "DEGRADED",

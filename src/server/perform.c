@@ -105,9 +105,10 @@ static gboolean perform_once(Performance *p, GError **error)
     if (!tx)
         return FALSE;
     p->rq->tx = tx;
+    p->rq->again_ms = 0;
     json_auto_t *answer = make_answer(p, error);
     p->rq->tx = NULL;
-    if (!answer || !p->encode(answer, p->user, error))
+    if (!answer || (!p->rq->again_ms && !p->encode(answer, p->user, error)))
         return FALSE;
     if (mode == DB_MODE_READ)
         return db_commit(g_steal_pointer(&tx), error);
@@ -128,11 +129,23 @@ static void back_off(guint attempt)
     g_usleep(base + random % base);
 }
 
+/* Until what the handler asked for is there; no session of the database is held meanwhile. */
+static gboolean perform_waiting(Performance *p, GError **error)
+{
+    while (perform_once(p, error)) {
+        if (!p->rq->again_ms)
+            return TRUE;
+        g_usleep((gulong)p->rq->again_ms * 1000);
+        p->rq->waited_ms += p->rq->again_ms;
+    }
+    return FALSE;
+}
+
 static gboolean perform_tries(Performance *p, GError **error)
 {
     for (guint attempt = 0;; attempt++) {
         g_autoptr(GError) cause = NULL;
-        if (perform_once(p, &cause))
+        if (perform_waiting(p, &cause))
             return TRUE;
         if (!error_is(cause, ERROR_TX_CONFLICT) || attempt + 1 >= PERFORM_TRIES) {
             g_propagate_error(error, g_steal_pointer(&cause));

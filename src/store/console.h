@@ -17,7 +17,7 @@ gboolean console_want(DbTx *tx, const char *instance_id, GError **error);
 gboolean console_get(DbTx *tx, const char *instance_id, char **ret_base64, gint64 *ret_at_us,
                      GError **error);
 
-/* reconcile: the number that is wanted and not served yet; 0 when nothing is asked for. */
+/* The number that is wanted and not served yet; 0 when nothing is asked for. */
 gboolean console_wanted(DbTx *tx, const char *instance_id, gint64 *ret_wanted, GError **error);
 /* reconcile: stores the last CONSOLE_TAIL_MAX bytes of data as the answer to wanted (0: unasked).
  */

@@ -1,5 +1,5 @@
 /*
- * store/health.h - counts over a region's tables, for its status
+ * store/health.h - counts over a region's tables, and who is not well, for its status
  *
  * Errors: those of db.h. Times are UTC microseconds.
  */
@@ -16,16 +16,21 @@ typedef struct {
     gint64 hosts_up;
     gint64 instances; /* not terminated */
     gint64 instances_running;
-    gint64 instances_failed; /* that ended with a fault in the last hour */
-    gint64 agents;           /* container instances that are not deregistered */
+    gint64 instances_failed; /* with a fault, and not terminated yet */
+    gint64 agents;           /* container instances neither deregistered nor to be stopped */
     gint64 agents_connected;
     gint64 retries; /* objects whose last step failed */
+    /* The first HEALTH_NAMED that are not well, each with why: "i-1: no disk; i-2: ..."; "" for
+     * none */
+    char *hosts_ill;
+    char *instances_ill;
+    char *agents_ill;
+    char *retries_ill;
 } RegionHealth;
 
-/* Caller frees with g_free. */
+#define HEALTH_NAMED "3"
+
+/* Caller frees. */
 RegionHealth *health_read(DbTx *tx, GError **error);
-static inline void region_health_free(RegionHealth *health)
-{
-    g_free(health);
-}
+void region_health_free(RegionHealth *health);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(RegionHealth, region_health_free)

@@ -4,6 +4,7 @@
 import base64
 import os
 import sys
+import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 from berth_test import Berth, run, tap
@@ -295,7 +296,43 @@ with Berth() as berth:
 
     # -- console, tags, network
     tap.ok("Output" not in ec2.get_console_output(InstanceId=ids[1]), "no console yet")
-    berth.sql("UPDATE console_output SET output = 'boot', at = now(), served = wanted")
+    served = threading.Timer(0.5, lambda: berth.sql(
+        "UPDATE console_output SET output = 'boot', at = now(), served = wanted"))
+    served.start()
+    tap.is_(ec2.get_console_output(InstanceId=ids[1]).get("Output"), "boot",
+            "the first to ask waits for what its host has")
+    served.join()
+    tap.is_(ec2.get_console_output(InstanceId=ids[1])["Output"], "boot", "the next is given that at once")
+    later = threading.Timer(0.5, lambda: berth.sql(
+        "UPDATE console_output SET output = 'login:', at = now(), served = wanted"))
+    later.start()
+    tap.is_(ec2.get_console_output(InstanceId=ids[1], Latest=True)["Output"], "login:",
+            "one who asks for the latest waits for it")
+    later.join()
+    berth.sql("UPDATE console_output SET output = 'boot'")
+
+    # -- health: who is not well, and why
+    def part(name):
+        return [p for p in berth.client("berth").get_status()["Parts"] if p["Name"] == name][0]
+
+    tap.is_(part("instances")["Health"], "OK", "all instances are well")
+    berth.sql("UPDATE instances SET fault = 'Server.InternalError', fault_message = 'its disk is gone'"
+              f" WHERE instance_id = '{ids[1]}'")
+    ill = part("instances")
+    tap.is_(ill["Health"], "DEGRADED", "one with a fault that is not ended yet is not")
+    tap.like(ill["Detail"], f"{ids[1]}: its disk is gone", "it is named, with the reason")
+    berth.sql(f"UPDATE instances SET terminated_at = now() WHERE instance_id = '{ids[1]}'")
+    tap.is_(part("instances")["Health"], "OK", "once ended it is trouble no more")
+    berth.sql("UPDATE instances SET fault = NULL, fault_message = NULL, terminated_at = NULL"
+              f" WHERE instance_id = '{ids[1]}'")
+    berth.sql("UPDATE hosts SET state = 'down', fault = 'no route to host'"
+              " WHERE host_id = (SELECT min(host_id) FROM hosts)")
+    tap.like(part("hosts")["Detail"], ": no route to host", "a host is named in the same way")
+    berth.sql("UPDATE hosts SET state = 'up', fault = NULL")
+    berth.sql("INSERT INTO retries (kind, object_id, failures, last_error, next_try_at)"
+              " VALUES ('image', 'ami-1', 3, 'no space left', now() + interval '1 hour')")
+    tap.like(part("work")["Detail"], "ami-1: no space left", "so is what waits to be tried again")
+    berth.sql("DELETE FROM retries")
     tap.is_(berth.aws("ec2", "get-console-output", "--instance-id", ids[1], "--output", "json")["Output"],
             "boot", "the CLI shows the console's tail")
     berth.aws("ec2", "create-tags", "--resources", *ids, "--tags", "Key=env,Value=test", "Key=x,Value=")
