@@ -5,6 +5,7 @@
 #include "cli/profile.h"
 #include "cli/sweep.h"
 #include "cli/ui.h"
+#include "cli/verbs.h"
 
 #include <pwd.h>
 #include <stdio.h>
@@ -119,6 +120,21 @@ static gboolean remove_guests(const Install *in, GError **error)
     return TRUE;
 }
 
+/* Hosts that were added since the last "berth up", as long as there is somebody to ask. */
+static void learn_hosts(Cli *cli, const Install *in)
+{
+    json_auto_t *answer = client_call(cli, "berth", "DescribeHosts", NULL, NULL);
+    g_autoptr(GPtrArray) uris = g_ptr_array_new();
+    const json_t *host;
+    size_t n;
+
+    json_array_foreach(json_object_get(answer, "Hosts"), n, host)
+        g_ptr_array_add(uris, (gpointer)verb_text(host, "Uri"));
+    g_ptr_array_add(uris, NULL);
+    if (answer)
+        sweep_remember(in, (const char *const *)uris->pdata, NULL);
+}
+
 static gboolean confirm(const Config *config, GError **error)
 {
     char answer[256] = "";
@@ -154,6 +170,7 @@ static gboolean run_destroy(Cli *cli, GError **error)
     if ((!cli_flag(cli, "yes") && !confirm(config, error)) || !up_lock(config, error))
         return FALSE;
     g_autoptr(Install) in = install_new(config);
+    learn_hosts(cli, in);
     /* berthd first: it would make everything anew */
     if (down_daemon(in, "berthd", error) && remove_guests(in, error) &&
         down_daemon(in, "registry", error) && down_daemon(in, "postgresql", error) &&

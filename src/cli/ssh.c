@@ -36,6 +36,9 @@ static gboolean look_access(Cli *cli, gpointer data, gboolean *ret_done, GError 
     if (strcmp(state, "pending") != 0 && strcmp(state, "running") != 0)
         return fail(error, COMMAND, "%s is %s; \"berth start %s\" starts a stopped one", wait->id,
                     state, wait->id);
+    if (*verb_text(wait->access, "Detail"))
+        return fail(error, COMMAND, "no way to %s: %s", wait->id,
+                    verb_text(wait->access, "Detail"));
     *ret_done = is_ready(wait->access);
     ui_step_progress("%s, no host key yet", state);
     return TRUE;
@@ -168,7 +171,7 @@ static gboolean write_config(Cli *cli, GError **error)
     const Profile *p = client_profile(cli->client);
     json_array_foreach(json_object_get(answer, "Access"), n, access)
     {
-        if (!is_ready(access))
+        if (!is_ready(access) || *verb_text(access, "Detail"))
             continue;
         if (!add_host(cli, text, access, error))
             return FALSE;

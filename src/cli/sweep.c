@@ -58,7 +58,8 @@ static gboolean each_host(const Install *in, HostAct act, guint *count, GError *
             return FALSE;
         g_autoptr(Hyper) hyper = hyper_open(uri, &settings, NULL, NULL, error);
         if (!hyper || !act(hyper, count, error))
-            return fail_prefix(error, "host %s", uri);
+            return fail_prefix(error, "host %s (to leave what is there, take its line out of %s)",
+                               uri, in->hosts_file);
     }
     return TRUE;
 }

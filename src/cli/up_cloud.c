@@ -117,6 +117,20 @@ typedef struct {
 } HostsWait;
 
 /* Whether every host was checked and is well; ends the wait on an error too. */
+/* This machine's own must work; of others it is enough to know that they do not. */
+static gboolean host_is_needed(const HostsWait *wait, const json_t *host)
+{
+    return strcmp(verb_text(host, "Uri"), wait->up->config->libvirt_uri) == 0;
+}
+
+static gboolean host_is_settled(const HostsWait *wait, const json_t *host)
+{
+    const char *health = verb_text(host, "Health");
+
+    return strcmp(health, "OK") == 0 ||
+           (strcmp(health, "DOWN") == 0 && !host_is_needed(wait, host));
+}
+
 static gboolean hosts_settled(gpointer user)
 {
     HostsWait *wait = user;
@@ -128,7 +142,7 @@ static gboolean hosts_settled(gpointer user)
     if (!wait->hosts)
         return TRUE;
     json_array_foreach(json_object_get(wait->hosts, "Hosts"), n,
-                       host) if (strcmp(verb_text(host, "Health"), "OK") != 0)
+                       host) if (!host_is_settled(wait, host))
     {
         wait->up->changed = TRUE;
         ui_step_progress("%s: %s", verb_text(host, "ZoneName"), verb_text(host, "Detail"));
@@ -143,14 +157,14 @@ gboolean up_hosts(Up *up, GError **error)
     gboolean settled = process_wait(hosts_settled, &wait, 120000);
     json_auto_t *hosts = wait.hosts;
     const json_t *list = json_object_get(hosts, "Hosts"), *host = json_array_get(list, 0);
-    size_t n;
+    size_t n, well = 0;
 
     if (wait.error) {
         g_propagate_error(error, wait.error);
         return FALSE;
     }
     json_array_foreach(
-        list, n, host) if (!settled &&
+        list, n, host) if (!settled && host_is_needed(&wait, host) &&
                            strcmp(verb_text(host, "Health"), "OK") !=
                                0) return fail(error, COMMAND, "host %s of zone %s is not well: %s",
                                               verb_text(host, "Uri"), verb_text(host, "ZoneName"),
@@ -158,8 +172,9 @@ gboolean up_hosts(Up *up, GError **error)
     g_autoptr(GPtrArray) uris = g_ptr_array_new();
     json_array_foreach(list, n, host) g_ptr_array_add(uris, (gpointer)verb_text(host, "Uri"));
     g_ptr_array_add(uris, NULL);
+    json_array_foreach(list, n, host) well += strcmp(verb_text(host, "Health"), "OK") == 0;
     host = json_array_get(list, 0);
-    up_found(up, "%zu well, guests run %s", json_array_size(list),
+    up_found(up, "%zu of %zu well, guests run %s", well, json_array_size(list),
              json_is_true(json_object_get(host, "Accelerated"))
                  ? "under KVM"
                  : "emulated (KVM does not work here)");

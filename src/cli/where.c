@@ -66,6 +66,7 @@ static const Column host_columns[] = {
     { "HEALTH", "Health", FORM_TEXT },
     { "VCPUS", "UsedVCpus/CapacityVCpus", FORM_TEXT },
     { "MIB", "UsedMemoryMiB/CapacityMemoryMiB", FORM_TEXT },
+    { "NETWORK", "Network", FORM_TEXT },
     { "URI", "Uri", FORM_TEXT },
     { 0 },
 };

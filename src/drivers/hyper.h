@@ -44,6 +44,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Hyper, hyper_unref)
 /* -- the host */
 typedef struct {
     char *hostname;
+    char *machine;      /* the uuid libvirt tells hosts apart by; NULL: it tells none */
     char *architecture; /* "x86_64", "arm64" */
     guint vcpus;        /* logical processors that are online */
     guint memory_mib;
@@ -64,8 +65,12 @@ gboolean hyper_try_kvm(Hyper *hyper, Accelerator *ret_accelerator, char **ret_re
 
 /* Makes and starts both pools and the network as far as they are missing. */
 gboolean hyper_ensure(Hyper *hyper, GError **error);
-/* Removes them, with every volume inside; domains must be gone. */
+/* Removes them, with every volume inside; CONFIG while a domain of ours is there. */
 gboolean hyper_remove(Hyper *hyper, GError **error);
+
+/* Whether the network's bridge is one of the machine that asks: only then do guests and the control
+ * plane reach each other. */
+gboolean hyper_network_here(Hyper *hyper, gboolean *ret_here, GError **error);
 
 /* -- volumes in pool NAME */
 gboolean hyper_volume_exists(Hyper *hyper, const char *volume, gboolean *ret_exists,

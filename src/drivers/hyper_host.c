@@ -11,6 +11,7 @@ void hyper_facts_free(HyperFacts *facts)
     if (!facts)
         return;
     g_free(facts->hostname);
+    g_free(facts->machine);
     g_free(facts->architecture);
     g_free(facts);
 }
@@ -28,6 +29,15 @@ static guint memory_mib(Hyper *hyper, unsigned long fallback_kib)
     return (guint)(fallback_kib / 1024);
 }
 
+static char *machine_uuid(Hyper *hyper)
+{
+    char *xml = virConnectGetCapabilities(hyper->conn);
+    char *uuid = xml ? hyper_capabilities_host(xml) : NULL;
+
+    free(xml);
+    return uuid;
+}
+
 HyperFacts *hyper_facts(Hyper *hyper, GError **error)
 {
     g_autoptr(HyperFacts) facts = g_new0(HyperFacts, 1);
@@ -42,6 +52,7 @@ HyperFacts *hyper_facts(Hyper *hyper, GError **error)
     facts->hostname = g_strdup(hostname);
     free(hostname);
     facts->architecture = g_strdup(strcmp(node.model, "aarch64") == 0 ? "arm64" : node.model);
+    facts->machine = machine_uuid(hyper);
     facts->vcpus = node.cpus;
     facts->memory_mib = memory_mib(hyper, node.memory);
     return g_steal_pointer(&facts);
@@ -54,6 +65,13 @@ gboolean hyper_ensure(Hyper *hyper, GError **error)
 
 gboolean hyper_remove(Hyper *hyper, GError **error)
 {
+    g_autoptr(GPtrArray) domains = hyper_list(hyper, error);
+
+    if (!domains)
+        return FALSE;
+    if (domains->len > 0)
+        return fail(error, CONFIG, "host \"%s\" has %u domains of this installation, \"%s\" first",
+                    hyper->uri, domains->len, ((HyperListed *)domains->pdata[0])->name);
     return hyper_network_remove(hyper, error) && hyper_pools_remove(hyper, error);
 }
 

@@ -88,6 +88,26 @@ gboolean hyper_network_remove(Hyper *hyper, GError **error)
            hyper_fail(hyper, error, "cannot undefine network \"%s\"", name);
 }
 
+gboolean hyper_network_here(Hyper *hyper, gboolean *ret_here, GError **error)
+{
+    g_autofree char *file =
+        g_build_filename("/sys/class/net", hyper->settings->bridge, "address", NULL);
+    g_autoptr(virNetwork) network = hyper_network(hyper, error);
+    char *xml = network ? virNetworkGetXMLDesc(network, 0) : NULL;
+    g_autofree char *mac = xml ? hyper_network_mac(xml) : NULL;
+    g_autofree char *own = NULL;
+
+    free(xml);
+    if (!network)
+        return FALSE;
+    if (!xml)
+        return hyper_fail(hyper, error, "cannot read the network's description");
+    /* each host's libvirt chose the address of its bridge by chance */
+    *ret_here = mac && g_file_get_contents(file, &own, NULL, NULL) &&
+                g_ascii_strcasecmp(mac, g_strstrip(own)) == 0;
+    return TRUE;
+}
+
 static GHashTable *network_hosts(Hyper *hyper, virNetworkPtr network, guint flags, GError **error)
 {
     char *xml = virNetworkGetXMLDesc(network, flags);

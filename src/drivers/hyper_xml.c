@@ -405,6 +405,31 @@ char *hyper_domain_owner(const char *domain_xml, char **ret_name)
     return installation;
 }
 
+char *hyper_capabilities_host(const char *capabilities_xml)
+{
+    xmlDoc *document =
+        xmlReadMemory(capabilities_xml, (int)strlen(capabilities_xml), NULL, NULL, PARSE_FLAGS);
+    xmlNode *host = document ? child_named(xmlDocGetRootElement(document), "host") : NULL;
+    xmlNode *node = child_named(host, "uuid");
+    xmlChar *text = node ? xmlNodeGetContent(node) : NULL;
+    char *uuid = g_strdup((const char *)text);
+
+    xmlFree(text);
+    xmlFreeDoc(document);
+    return uuid;
+}
+
+char *hyper_network_mac(const char *network_xml)
+{
+    xmlDoc *document =
+        xmlReadMemory(network_xml, (int)strlen(network_xml), NULL, NULL, PARSE_FLAGS);
+    xmlNode *node = document ? child_named(xmlDocGetRootElement(document), "mac") : NULL;
+    char *mac = node ? attribute(node, "address") : NULL;
+
+    xmlFreeDoc(document);
+    return mac;
+}
+
 GHashTable *hyper_network_hosts(const char *network_xml)
 {
     GHashTable *hosts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);

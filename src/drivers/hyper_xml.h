@@ -40,5 +40,9 @@ char *hyper_dhcp_host_xml(const char *mac, const char *ip);
 /* The install uuid in a domain's description, or NULL when the domain is not ours; *ret_name, may
  * be NULL, is what we called it. Both to be freed. */
 char *hyper_domain_owner(const char *domain_xml, char **ret_name);
+/* The uuid of a host's capabilities, or NULL. */
+char *hyper_capabilities_host(const char *capabilities_xml);
+/* The address of a network's bridge, or NULL. */
+char *hyper_network_mac(const char *network_xml);
 /* mac -> ip of a network description's host entries. */
 GHashTable *hyper_network_hosts(const char *network_xml);

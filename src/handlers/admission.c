@@ -122,7 +122,7 @@ gboolean admission_readmit(Request *rq, const GPtrArray *instances, GError **err
         if (instance_holds(i))
             continue;
         Host *host = host_of(hosts, i->host_id);
-        CapacityNeed need = { i->architecture, i->vcpus, i->memory_mib };
+        CapacityNeed need = { i->architecture, i->vcpus, i->memory_mib, FALSE };
         guint choice;
         if (host && capacity_place(&host, 1, &need, 1, &choice) == 1)
             continue;

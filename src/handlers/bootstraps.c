@@ -5,6 +5,7 @@
 #include "store/bootstraps.h"
 #include "store/clusters.h"
 #include "store/history.h"
+#include "store/hosts_seen.h"
 #include "store/instances.h"
 
 #include <string.h>
@@ -12,6 +13,7 @@
 #define DEFAULT_CLUSTER "default"
 #define CLUSTER_MAX     255
 #define SSH_PORT        22
+#define APART           "its host has a network of its own, which is not reached from here"
 
 static json_t *bootstrap_json(const Bootstrap *b)
 {
@@ -50,6 +52,17 @@ static gboolean ensure_cluster(Request *rq, const char *name, GError **error)
     return cluster != NULL;
 }
 
+/* What can never come about is refused at once. */
+static gboolean check_reach(Request *rq, const Instance *i, GError **error)
+{
+    HostTrouble trouble = HOST_TROUBLE_NONE;
+
+    if (!hosts_trouble(rq->tx, i->host_id, &trouble, error))
+        return FALSE;
+    return trouble != HOST_TROUBLE_APART ||
+           fail(error, UNSUPPORTED, "instance \"%s\" cannot have the agent: " APART, i->id);
+}
+
 json_t *bootstrap_container_instance(Request *rq, GError **error)
 {
     const char *ids[] = { request_text(rq, "InstanceId"), NULL };
@@ -66,6 +79,8 @@ json_t *bootstrap_container_instance(Request *rq, GError **error)
     if (state == INSTANCE_TERMINATED || state == INSTANCE_SHUTTING_DOWN)
         return fail_null(error, INVALID_PARAMETER, "instance \"%s\" is %s", ids[0],
                          instance_state_name(state));
+    if (!check_reach(rq, list->pdata[0], error))
+        return NULL;
     g_autofree char *what = g_strdup_printf("bootstrap into cluster \"%s\" asked for by %s",
                                             cluster, rq->identity->principal_arn);
     if (!bootstraps_want(rq->tx, rq->account_id, ids, cluster, error) ||
@@ -91,7 +106,7 @@ json_t *describe_bootstraps(Request *rq, GError **error)
 
 /* -- how to log in */
 
-static json_t *access_json(const Instance *i, GHashTable *tags)
+static json_t *access_json(const Instance *i, GHashTable *tags, GHashTable *troubled)
 {
     json_t *item = json_pack("{s:s, s:s, s:s, s:i, s:s, s:[]}", "InstanceId", i->id, "State",
                              instance_state_name(instance_state(i)), "Address", i->private_ip,
@@ -103,6 +118,8 @@ static json_t *access_json(const Instance *i, GHashTable *tags)
     for (char **key = keys; *key; key++)
         if (*g_strstrip(*key))
             json_array_append_new(json_object_get(item, "HostKeys"), json_string(*key));
+    if (GPOINTER_TO_UINT(g_hash_table_lookup(troubled, i->host_id)) == HOST_TROUBLE_APART)
+        json_object_set_new(item, "Detail", json_string(APART));
     if (i->key_name)
         json_object_set_new(item, "KeyName", json_string(i->key_name));
     json_array_foreach(own, n, tag)
@@ -141,10 +158,11 @@ json_t *describe_instance_access(Request *rq, GError **error)
     for (guint n = 0; n < list->len; n++)
         ids[n] = ((Instance *)list->pdata[n])->id;
     g_autoptr(GHashTable) tags = ec2_tags_of(rq, ids, error);
-    if (!tags)
+    g_autoptr(GHashTable) troubled = tags ? hosts_troubled(rq->tx, error) : NULL;
+    if (!troubled)
         return NULL;
     json_t *items = json_array();
     for (guint n = 0; n < list->len; n++)
-        json_array_append_new(items, access_json(list->pdata[n], tags));
+        json_array_append_new(items, access_json(list->pdata[n], tags, troubled));
     return json_pack("{s:o}", "Access", items);
 }

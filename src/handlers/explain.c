@@ -87,6 +87,26 @@ gboolean explanation_add_past(Explanation *e, Request *rq, const char *kind, con
 
 /* -- instances */
 
+/* Hosts are the administrator's to know. */
+static void place_facts(Explanation *e, const Instance *i, const Host *host, gboolean admin)
+{
+    explanation_section(e, "Place");
+    explanation_fact(e, "zone", i->zone_name);
+    explanation_fact(e, "address", i->private_ip);
+    explanation_fact(e, "MAC", i->mac);
+    explanation_fact(e, "domain uuid", i->domain_uuid);
+    explanation_fact(e, "holds its processors and memory", instance_holds(i) ? "yes" : "no");
+    if (g_strcmp0(host->network, "apart") == 0)
+        explanation_fact(e, "network",
+                         "its host's own: not reached from the control plane, nor is"
+                         " metadata from it");
+    if (!admin)
+        return;
+    explanation_fact(e, "host", host->id);
+    explanation_fact(e, "host is", host->state);
+    explanation_fact(e, "host's fault", host->fault);
+}
+
 static void instance_facts(Explanation *e, const Instance *i)
 {
     explanation_section(e, "Wanted");
@@ -107,19 +127,16 @@ static void instance_facts(Explanation *e, const Instance *i)
     explanation_fact(e, "column", instance_seen_name(i->seen));
     explanation_fact(e, "state", instance_state_name(instance_state(i)));
     explanation_fact(e, "next act", instance_act_name(instance_act(i)));
-    explanation_section(e, "Place");
-    explanation_fact(e, "zone", i->zone_name);
-    explanation_fact(e, "address", i->private_ip);
-    explanation_fact(e, "MAC", i->mac);
-    explanation_fact(e, "domain uuid", i->domain_uuid);
-    explanation_fact(e, "holds its processors and memory", instance_holds(i) ? "yes" : "no");
 }
 
-static char *instance_summary(const Instance *i)
+static char *instance_summary(const Instance *i, const Host *host)
 {
     InstanceAct act = instance_act(i);
     const char *state = instance_state_name(instance_state(i));
 
+    if (strcmp(host->state, "down") == 0 && !i->terminated_us)
+        return g_strdup_printf("%s when last seen: its host does not answer; wanted %s", state,
+                               instance_desire_name(i->desired));
     if (i->fault)
         return g_strdup_printf("%s by a fault: %s", state, i->fault_message);
     if (act != ACT_NONE)
@@ -162,12 +179,13 @@ static gboolean explain_instance(Request *rq, const char *id, Explanation *e, gb
     if (!list)
         return FALSE;
     const Instance *i = list->pdata[0];
-    g_autofree char *summary = instance_summary(i);
+    g_autoptr(Host) host = hosts_get(rq->tx, i->host_id, FALSE, error);
+    if (!host)
+        return FALSE;
+    g_autofree char *summary = instance_summary(i, host);
     explanation_set(e, "instance", summary);
     instance_facts(e, i);
-    /* Hosts are the administrator's to know. */
-    if (rq->identity->is_admin)
-        explanation_fact(e, "host", i->host_id);
+    place_facts(e, i, host, rq->identity->is_admin);
     return bootstrap_facts(e, rq, id, error) && explanation_add_past(e, rq, "instance", id, error);
 }
 
@@ -213,6 +231,7 @@ static gboolean explain_host(Request *rq, const char *id, Explanation *e, gboole
     explanation_fact(e, "zone", h->zone_name);
     explanation_int(e, "share, percent", h->share_percent);
     explanation_fact(e, "accelerator", h->accelerator);
+    explanation_fact(e, "network of its guests", h->network);
     explanation_time(e, "seen at", h->seen_us);
     explanation_section(e, "Room");
     explanation_int(e, "vCPUs it may hold", capacity_vcpus(h));

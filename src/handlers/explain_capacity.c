@@ -40,7 +40,7 @@ gboolean explain_type(Request *rq, const char *id, Explanation *e, gboolean *ret
     *ret_mine = type != NULL;
     if (!type)
         return TRUE;
-    CapacityNeed need = { type->architecture, type->vcpus, type->memory_mib };
+    CapacityNeed need = { type->architecture, type->vcpus, type->memory_mib, FALSE };
     g_autoptr(GPtrArray) zones = zones_list(rq->tx, error);
     g_autoptr(GPtrArray) hosts = zones ? hosts_list(rq->tx, NULL, FALSE, error) : NULL;
     if (!hosts)

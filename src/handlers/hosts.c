@@ -180,6 +180,9 @@ static json_t *host_json(const Host *h)
         json_object_set_new(item, "Hypervisor", json_string(h->accelerator));
         json_object_set_new(item, "Accelerated", json_boolean(!strcmp(h->accelerator, "kvm")));
     }
+    if (h->network)
+        json_object_set_new(item, "Network",
+                            json_string(strcmp(h->network, "here") == 0 ? "HERE" : "APART"));
     if (h->seen_us)
         json_object_set_new(item, "CheckedAt", json_integer(h->seen_us));
     return item;

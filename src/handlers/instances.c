@@ -5,6 +5,7 @@
 #include "handlers/instance_json.h"
 #include "handlers/table.h"
 #include "base/errors.h"
+#include "store/hosts_seen.h"
 #include "store/instances.h"
 
 #include <string.h>
@@ -114,6 +115,7 @@ typedef struct {
     /* Adds the instance to items if it is to be shown; TRUE when it was. */
     gboolean (*show)(const void *data, const Instance *i);
     gboolean all_states;
+    GHashTable *troubled; /* hosts, when statuses are shown */
 } Walk;
 
 static void walk_clear(Walk *walk)
@@ -122,6 +124,7 @@ static void walk_clear(Walk *walk)
     g_clear_pointer(&walk->tags, g_hash_table_destroy);
     g_clear_pointer(&walk->net, default_network_free);
     g_clear_pointer(&walk->items, json_decref);
+    g_clear_pointer(&walk->troubled, g_hash_table_unref);
     ec2_page_clear(&walk->page);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Walk, walk_clear)
@@ -279,21 +282,40 @@ static json_t *health_json(const char *status, const char *reachability)
                      "Status", reachability);
 }
 
-static json_t *status_json(const Instance *i)
+/* The instance's own health, and that of the system below it: its host. Of a guest on a host that
+ * is away, or on a network that nothing here reaches, nothing is known. */
+static void add_health(json_t *item, const Instance *i, HostTrouble trouble)
+{
+    gboolean blind = trouble != HOST_TROUBLE_NONE;
+
+    if (blind && (trouble != HOST_TROUBLE_APART || !i->reachable_us))
+        json_object_set_new(item, "InstanceStatus",
+                            health_json("insufficient-data", "insufficient-data"));
+    else if (i->reachable_us)
+        json_object_set_new(item, "InstanceStatus", health_json("ok", "passed"));
+    else
+        json_object_set_new(item, "InstanceStatus", health_json("initializing", "initializing"));
+    if (trouble == HOST_TROUBLE_DOWN)
+        json_object_set_new(item, "SystemStatus", health_json("impaired", "failed"));
+    else if (trouble == HOST_TROUBLE_UNKNOWN)
+        json_object_set_new(item, "SystemStatus",
+                            health_json("insufficient-data", "insufficient-data"));
+    else
+        json_object_set_new(item, "SystemStatus", health_json("ok", "passed"));
+}
+
+static json_t *status_json(const Instance *i, GHashTable *troubled)
 {
     InstanceState state = instance_state(i);
-    gboolean running = state == INSTANCE_RUNNING, ok = running && i->reachable_us;
-    const char *status = ok ? "ok" : running ? "initializing" : "not-applicable";
+    HostTrouble trouble = GPOINTER_TO_UINT(g_hash_table_lookup(troubled, i->host_id));
     json_t *item = json_pack("{s:s, s:s, s:o, s:[]}", "InstanceId", i->id, "AvailabilityZone",
                              i->zone_name, "InstanceState", instance_state_json(state), "Events");
 
-    if (running) {
-        const char *reachability = ok ? "passed" : "initializing";
-        json_object_set_new(item, "InstanceStatus", health_json(status, reachability));
-        json_object_set_new(item, "SystemStatus", health_json("ok", "passed"));
+    if (state == INSTANCE_RUNNING) {
+        add_health(item, i, trouble);
     } else {
-        json_object_set_new(item, "InstanceStatus", json_pack("{s:s}", "Status", status));
-        json_object_set_new(item, "SystemStatus", json_pack("{s:s}", "Status", status));
+        json_object_set_new(item, "InstanceStatus", json_pack("{s:s}", "Status", "not-applicable"));
+        json_object_set_new(item, "SystemStatus", json_pack("{s:s}", "Status", "not-applicable"));
     }
     return item;
 }
@@ -304,7 +326,7 @@ static gboolean show_status(const void *data, const Instance *i)
 
     if (!walk->all_states && instance_state(i) != INSTANCE_RUNNING)
         return FALSE;
-    json_auto_t *item = status_json(i);
+    json_auto_t *item = status_json(i, walk->troubled);
     if (!filters_match(walk->filters, item, NULL))
         return FALSE;
     json_array_append(walk->items, item);
@@ -320,7 +342,9 @@ json_t *describe_instance_status(Request *rq, GError **error)
                           .all_states = request_bool(rq, "IncludeAllInstances", FALSE) };
     json_t *answer = NULL;
 
-    if (!EC2_ONLY(rq, error, "InstanceIds", "Filters", "MaxResults", "NextToken",
+    walk.troubled = hosts_troubled(rq->tx, error);
+    if (!walk.troubled ||
+        !EC2_ONLY(rq, error, "InstanceIds", "Filters", "MaxResults", "NextToken",
                   "IncludeAllInstances") ||
         !walk_open(&walk, "DescribeInstanceStatus", status_filters, FALSE, error) ||
         !walk_run(&walk, "InstanceStatuses", &answer, error))

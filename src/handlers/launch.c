@@ -181,7 +181,8 @@ json_t *run_instances(Request *rq, GError **error)
 
     if (!plan)
         return NULL;
-    CapacityNeed need = { plan->image->architecture, plan->type->vcpus, plan->type->memory_mib };
+    CapacityNeed need = { plan->image->architecture, plan->type->vcpus, plan->type->memory_mib,
+                          plan->cluster != NULL };
     if (!admission_find(rq, plan->zone_name, plan->type->name, &need, plan->minimum, plan->maximum,
                         &admission, error))
         return NULL;

@@ -39,6 +39,11 @@ static char *short_of(const Host *host, const CapacityNeed *need)
     return text->len ? g_string_free(g_steal_pointer(&text), FALSE) : NULL;
 }
 
+static gboolean is_apart(const Host *host)
+{
+    return g_strcmp0(host->network, "apart") == 0;
+}
+
 char *capacity_refusal(const Host *host, const CapacityNeed *need)
 {
     if (g_strcmp0(host->desired, "active") != 0)
@@ -50,6 +55,8 @@ char *capacity_refusal(const Host *host, const CapacityNeed *need)
         return g_strdup_printf("is %s, %s needed",
                                host->architecture ? host->architecture : "of unknown architecture",
                                need->architecture);
+    if (need->agent && is_apart(host))
+        return g_strdup("has a network of its own, from which no container agent reaches the API");
     return short_of(host, need);
 }
 
@@ -58,6 +65,7 @@ static gboolean fits(const Host *host, const CapacityNeed *need)
 {
     return g_strcmp0(host->desired, "active") == 0 && g_strcmp0(host->state, "up") == 0 &&
            g_strcmp0(host->architecture, need->architecture) == 0 &&
+           !(need->agent && is_apart(host)) &&
            host->used_vcpus + need->vcpus <= capacity_vcpus(host) &&
            host->used_memory_mib + need->memory_mib <= capacity_memory_mib(host);
 }

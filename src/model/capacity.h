@@ -17,6 +17,7 @@ typedef struct {
     const char *architecture; /* "x86_64" */
     gint vcpus;
     gint memory_mib;
+    gboolean agent; /* shall run the container agent, which must reach the API */
 } CapacityNeed;
 
 /* Why the host takes no instance of this need now; NULL when it takes one. Caller frees. */

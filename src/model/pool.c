@@ -25,6 +25,7 @@ void host_free(Host *host)
     g_free(host->architecture);
     g_free(host->accelerator);
     g_free(host->fault);
+    g_free(host->network);
     g_free(host);
 }
 

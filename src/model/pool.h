@@ -33,6 +33,7 @@ typedef struct {
     char *architecture;
     char *accelerator; /* "kvm", "tcg" */
     char *fault;
+    char *network; /* of its guests: "here", "apart" (not reached from the control plane) */
     gint64 seen_us;
     gint64 created_us;
     /* of its zone */

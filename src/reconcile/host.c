@@ -11,13 +11,33 @@
 #include <string.h>
 
 #define STILL_USED_MS 10000
+#define AWAY_MS       10000 /* one that was not reached is looked for so often */
+
+/* The same libvirt by two URIs would be sold twice. */
+static gboolean claim_machine(DbTx *tx, const Host *host, const char *machine, GError **error)
+{
+    g_autofree char *owner = NULL;
+
+    if (!hosts_machine_owner(tx, host->id, host->uri, machine, &owner, error))
+        return FALSE;
+    if (!owner)
+        return TRUE;
+    return fail(error, CONFIG,
+                "this machine is host \"%s\" already (libvirt tells %s for both); two that are not "
+                "one need a host_uuid each in their libvirtd.conf",
+                owner, machine);
+}
 
 static gboolean record(World *world, const Host *host, const HostSeen *seen, const char *what,
                        GError **error)
 {
     g_autoptr(DbTx) tx = db_begin(world->region, DB_MODE_WRITE, error);
 
-    return tx && hosts_record_seen(tx, host->id, host->check_generation, seen, error) &&
+    gboolean back = strcmp(seen->state, "up") == 0 && strcmp(host->state, "up") != 0;
+
+    return tx && (!seen->machine || claim_machine(tx, host, seen->machine, error)) &&
+           hosts_record_seen(tx, host->id, host->check_generation, seen, error) &&
+           (!back || hosts_wake_instances(tx, host->id, error)) &&
            (!what || history_add(tx, "host", host->id, what, error)) &&
            db_commit(g_steal_pointer(&tx), error);
 }
@@ -50,11 +70,14 @@ static gboolean check(World *world, Hyper *hyper, const Host *host, GError **err
     if (!facts || !hyper_ensure(hyper, error))
         return FALSE;
     FAULT_POINT("host.ensured");
-    gboolean trial = trial_is_due(host);
+    gboolean trial = trial_is_due(host), here = FALSE;
+    if (!hyper_network_here(hyper, &here, error))
+        return FALSE;
     if (trial && !hyper_try_kvm(hyper, &accelerator, &reason, error))
         return FALSE;
     if (reason)
         log_info(host->id, "%s: %s", accelerator_name(accelerator), reason);
+    g_autofree char *news = trial ? g_strconcat("up: ", reason, NULL) : NULL;
     HostSeen seen = {
         .state = "up",
         .hostname = facts->hostname,
@@ -62,11 +85,13 @@ static gboolean check(World *world, Hyper *hyper, const Host *host, GError **err
         .memory_mib = (gint)facts->memory_mib,
         .architecture = facts->architecture,
         .accelerator = trial ? accelerator_name(accelerator) : NULL,
+        .machine = facts->machine,
+        .network = here ? "here" : "apart",
     };
-    return record(world, host, &seen, reason, error);
+    return record(world, host, &seen, news, error);
 }
 
-static StepResult step_check(World *world, const Host *host, GError **error)
+static StepResult step_check(World *world, const Host *host, gint64 *ret_again_ms, GError **error)
 {
     g_autoptr(GError) cause = NULL;
     g_autoptr(Hyper) hyper = host_pool_get(world->hosts, host->uri, &cause);
@@ -77,8 +102,36 @@ static StepResult step_check(World *world, const Host *host, GError **error)
     }
     if (!error_is(cause, ERROR_UNAVAILABLE))
         record_down(world, host, cause);
+    if (error_is(cause, ERROR_HOST_UNREACHABLE)) {
+        *ret_again_ms = AWAY_MS; /* it may be back any time; what it lacks stands in its row */
+        return STEP_LATER;
+    }
     g_propagate_error(error, g_steal_pointer(&cause));
     return STEP_FAILED;
+}
+
+/* Whether somebody else's row has the machine: its objects are that one's. */
+static gboolean machine_is_anothers(World *world, const Host *host, Hyper *hyper,
+                                    gboolean *ret_anothers, GError **error)
+{
+    g_autoptr(HyperFacts) facts = hyper_facts(hyper, error);
+    g_autoptr(DbTx) tx = facts ? db_begin(world->region, DB_MODE_WRITE, error) : NULL;
+    g_autofree char *owner = NULL;
+
+    if (!tx || (facts->machine &&
+                !hosts_machine_owner(tx, host->id, host->uri, facts->machine, &owner, error)))
+        return FALSE;
+    *ret_anothers = owner != NULL;
+    return TRUE;
+}
+
+static gboolean remove_objects(World *world, const Host *host, GError **error)
+{
+    g_autoptr(Hyper) hyper = host_pool_get(world->hosts, host->uri, error);
+    gboolean anothers = FALSE;
+
+    return hyper && machine_is_anothers(world, host, hyper, &anothers, error) &&
+           (anothers || hyper_remove(hyper, error));
 }
 
 /* Our objects go with the last host row that needs them. A host that is gone for good is let go. */
@@ -93,8 +146,7 @@ static gboolean tidy(World *world, const Host *host, GError **error)
     db_rollback(g_steal_pointer(&tx));
     if (shared)
         return TRUE;
-    g_autoptr(Hyper) hyper = host_pool_get(world->hosts, host->uri, &cause);
-    if ((hyper && hyper_remove(hyper, &cause)) || error_is(cause, ERROR_HOST_UNREACHABLE))
+    if (remove_objects(world, host, &cause) || error_is(cause, ERROR_HOST_UNREACHABLE))
         return TRUE;
     g_propagate_error(error, g_steal_pointer(&cause));
     return FALSE;
@@ -126,5 +178,5 @@ StepResult host_step(World *world, const char *host_id, gint64 *ret_again_ms, GE
     db_rollback(g_steal_pointer(&tx));
     if (strcmp(host->desired, "removed") == 0)
         return step_remove(world, host, ret_again_ms, error);
-    return step_check(world, host, error);
+    return step_check(world, host, ret_again_ms, error);
 }

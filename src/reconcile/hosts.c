@@ -6,14 +6,16 @@
 #include <pthread.h>
 #include <string.h>
 
-#define OPEN_WAIT_MS  15000 /* for another worker that is connecting */
+#define OPEN_WAIT_MS  15000 /* for the thread that is connecting */
 #define DOWN_PAUSE_MS 5000
+#define END_WAIT_MS   2000
 
 typedef struct {
     Hyper *hyper; /* NULL while there is none */
     gboolean opening;
+    gint64 opening_until_ms; /* so long it is waited for */
     gint64 down_until_ms;
-    char *down_cause;
+    char *down_cause; /* why the last try failed; NULL: it did not */
 } HostEntry;
 
 struct HostPool {
@@ -23,6 +25,8 @@ struct HostPool {
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t opened;
     GHashTable *entries; /* uri -> HostEntry */
+    guint openers;       /* threads that connect */
+    gboolean closing;
     char *install_uuid;
     HyperSettings settings; /* install_uuid is NULL until it was read */
 };
@@ -55,9 +59,25 @@ HostPool *host_pool_new(const Config *config, DbPool *region, WakeQueue *wakes)
     return pool;
 }
 
+/* FALSE when a thread hangs in libvirt, which cannot be told to give up: what that thread uses is
+ * left to the end of the process. */
+static gboolean openers_gone(HostPool *pool)
+{
+    gint64 until_ms = clock_mono_ms() + END_WAIT_MS;
+    struct timespec until = { .tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000 };
+
+    pthread_mutex_lock(&pool->lock);
+    pool->closing = TRUE;
+    while (pool->openers > 0 && clock_mono_ms() < until_ms)
+        pthread_cond_timedwait(&pool->opened, &pool->lock, &until);
+    gboolean gone = pool->openers == 0;
+    pthread_mutex_unlock(&pool->lock);
+    return gone;
+}
+
 void host_pool_free(HostPool *pool)
 {
-    if (!pool)
+    if (!pool || !openers_gone(pool))
         return;
     g_hash_table_destroy(pool->entries);
     g_free(pool->install_uuid);
@@ -118,70 +138,110 @@ static HostEntry *entry_get(HostPool *pool, const char *uri)
     return entry;
 }
 
-/* With the lock held: waits while another worker connects. The lock is free meanwhile. */
+/* ---- connecting: in a thread of its own, for libvirt waits without end for a host whose kernel
+ * answers and whose libvirtd does not */
+
+typedef struct {
+    HostPool *pool;
+    char *uri;
+} Opener;
+
+static void entry_opened(HostPool *pool, const char *uri, Hyper *hyper, const GError *cause)
+{
+    pthread_mutex_lock(&pool->lock);
+    HostEntry *entry = entry_get(pool, uri);
+    gboolean back = hyper && entry->down_cause && !pool->closing;
+    entry->opening = FALSE;
+    pool->openers--;
+    g_clear_pointer(&entry->down_cause, g_free);
+    if (hyper && !pool->closing)
+        entry->hyper = hyper_ref(hyper);
+    else if (!hyper)
+        entry->down_cause = g_strdup(cause->message);
+    entry->down_until_ms = hyper ? 0 : clock_mono_ms() + DOWN_PAUSE_MS;
+    if (back)
+        wake_push(pool->wakes, "hypervisor", uri); /* what happened there meanwhile nobody told */
+    pthread_cond_broadcast(&pool->opened);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+static void *opener_main(void *arg)
+{
+    g_autofree Opener *opener = arg;
+    g_autofree char *uri = opener->uri;
+    g_autoptr(GError) cause = NULL;
+    g_autoptr(Hyper) hyper =
+        hyper_open(uri, &opener->pool->settings, on_event, opener->pool, &cause);
+
+    entry_opened(opener->pool, uri, hyper, cause);
+    return NULL;
+}
+
+/* With the lock held. */
+static gboolean opener_start(HostPool *pool, HostEntry *entry, const char *uri, GError **error)
+{
+    Opener *opener = g_new0(Opener, 1);
+    pthread_t thread;
+
+    opener->pool = pool;
+    opener->uri = g_strdup(uri);
+    int cause = pthread_create(&thread, NULL, opener_main, opener);
+    if (cause) {
+        g_free(opener->uri);
+        g_free(opener);
+        return fail(error, UNAVAILABLE, "cannot start a thread: %s", g_strerror(cause));
+    }
+    pthread_detach(thread);
+    pool->openers++;
+    entry->opening = TRUE;
+    entry->opening_until_ms = clock_mono_ms() + OPEN_WAIT_MS;
+    return TRUE;
+}
+
+/* With the lock held: waits for the thread that connects. The lock is free meanwhile. */
 static HostEntry *entry_wait(HostPool *pool, const char *uri)
 {
-    gint64 until_ms = clock_mono_ms() + OPEN_WAIT_MS;
-    struct timespec until = { .tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000 };
     HostEntry *entry = entry_get(pool, uri);
 
-    while (entry->opening && clock_mono_ms() < until_ms) {
+    while (entry->opening && clock_mono_ms() < entry->opening_until_ms) {
+        gint64 ms = entry->opening_until_ms;
+        struct timespec until = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
         pthread_cond_timedwait(&pool->opened, &pool->lock, &until);
         entry = entry_get(pool, uri);
     }
     return entry;
 }
 
-/* The open connection, or NULL: with *error when the host is down, without when the caller
- * shall connect. */
+/* With the lock held. */
 static Hyper *entry_take(HostPool *pool, const char *uri, GError **error)
 {
-    Hyper *hyper = NULL;
-
-    pthread_mutex_lock(&pool->lock);
-    HostEntry *entry = entry_wait(pool, uri);
-    if (entry->hyper)
-        hyper = hyper_ref(entry->hyper);
-    else if (entry->opening)
-        fail(error, HOST_UNREACHABLE, "host \"%s\" is still being connected", uri);
-    else if (clock_mono_ms() < entry->down_until_ms)
-        fail(error, HOST_UNREACHABLE, "%s", entry->down_cause);
-    else
-        entry->opening = TRUE;
-    pthread_mutex_unlock(&pool->lock);
-    return hyper;
-}
-
-static void entry_opened(HostPool *pool, const char *uri, Hyper *hyper, const GError *cause)
-{
-    pthread_mutex_lock(&pool->lock);
     HostEntry *entry = entry_get(pool, uri);
-    entry->opening = FALSE;
-    g_clear_pointer(&entry->down_cause, g_free);
-    if (hyper) {
-        entry->hyper = hyper_ref(hyper);
-        entry->down_until_ms = 0;
-    } else {
-        entry->down_cause = g_strdup(cause->message);
-        entry->down_until_ms = clock_mono_ms() + DOWN_PAUSE_MS;
+
+    if (!entry->hyper && !entry->opening) {
+        if (clock_mono_ms() < entry->down_until_ms)
+            return fail_null(error, HOST_UNREACHABLE, "%s", entry->down_cause);
+        if (!opener_start(pool, entry, uri, error))
+            return NULL;
     }
-    pthread_cond_broadcast(&pool->opened);
-    pthread_mutex_unlock(&pool->lock);
+    entry = entry_wait(pool, uri);
+    if (entry->hyper)
+        return hyper_ref(entry->hyper);
+    if (!entry->opening)
+        return fail_null(error, HOST_UNREACHABLE, "%s",
+                         entry->down_cause ? entry->down_cause : "the connection broke at once");
+    if (!entry->down_cause)
+        entry->down_cause =
+            g_strdup_printf("host \"%s\" takes connections, but its libvirt does not answer", uri);
+    return fail_null(error, HOST_UNREACHABLE, "%s", entry->down_cause);
 }
 
 Hyper *host_pool_get(HostPool *pool, const char *uri, GError **error)
 {
-    g_autoptr(GError) cause = NULL;
-
     if (!settings_ready(pool, error))
         return NULL;
-    Hyper *hyper = entry_take(pool, uri, &cause);
-    if (!hyper && !cause) {
-        hyper = hyper_open(uri, &pool->settings, on_event, pool, &cause);
-        entry_opened(pool, uri, hyper, cause);
-    }
-    if (!hyper)
-        g_propagate_error(error, g_steal_pointer(&cause));
+    pthread_mutex_lock(&pool->lock);
+    Hyper *hyper = entry_take(pool, uri, error);
+    pthread_mutex_unlock(&pool->lock);
     return hyper;
 }
 

@@ -2,8 +2,10 @@
  * reconcile/hosts.h - open connections to libvirt hosts, one for each URI
  *
  * A connection is made on first need, shared by all workers and made anew after it broke. A host
- * that could not be reached is not tried again for some seconds: steps fail at once with
- * HOST_UNREACHABLE instead of holding a worker. Locks itself; no lock is held while connecting.
+ * that could not be reached is not tried again for some seconds, and one that does not answer is
+ * waited for once: steps fail at once with HOST_UNREACHABLE instead of holding a worker. When it is
+ * reached again, a step of kind "hypervisor" is asked for. Locks itself; no lock is held while
+ * connecting.
  */
 #pragma once
 
@@ -11,7 +13,7 @@
 #include "reconcile/step.h"
 
 HostPool *host_pool_new(const Config *config, DbPool *region, WakeQueue *wakes);
-/* Closes all connections. */
+/* Closes all connections; no worker may be left. */
 void host_pool_free(HostPool *pool);
 
 /* The connection to uri; caller gives it back with hyper_unref (g_autoptr(Hyper)). */

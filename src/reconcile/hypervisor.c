@@ -155,24 +155,28 @@ static void wake_changed(World *world, const Look *look)
     }
 }
 
-/* The host rows of a connection that broke learn of it by their own steps. */
-static void wake_hosts(World *world, const char *uri)
+/* The host rows of a connection learn by their own steps that it broke, or is there again. */
+static void wake_hosts(World *world, const char *uri, gboolean all)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(DbTx) tx = db_begin(world->region, DB_MODE_WRITE, &error);
 
-    if (!tx || !hosts_wake_uri(tx, uri, &error) || !db_commit(g_steal_pointer(&tx), &error))
+    if (!tx || !hosts_wake_uri(tx, uri, all, &error) || !db_commit(g_steal_pointer(&tx), &error))
         log_warn(uri, "%s", error->message);
 }
 
 StepResult hypervisor_step(World *world, const char *uri, gint64 *ret_again_ms G_GNUC_UNUSED,
                            GError **error)
 {
-    g_autoptr(Hyper) hyper = host_pool_get(world->hosts, uri, error);
+    g_autoptr(GError) cause = NULL;
+    g_autoptr(Hyper) hyper = host_pool_get(world->hosts, uri, &cause);
     g_auto(Look) look = { .uri = uri };
 
+    wake_hosts(world, uri, hyper == NULL);
+    if (error_is(cause, ERROR_HOST_UNREACHABLE))
+        return STEP_SETTLED; /* the host's step looks for it from now on, and then asks for this */
     if (!hyper) {
-        wake_hosts(world, uri);
+        g_propagate_error(error, g_steal_pointer(&cause));
         return STEP_FAILED;
     }
     if (!look_take(world, hyper, &look, error))

@@ -4,6 +4,7 @@
 #include "drivers/stream.h"
 #include "reconcile/instance.h"
 #include "store/history.h"
+#include "store/hosts_seen.h"
 #include "store/instances_seen.h"
 
 #include <string.h>
@@ -105,6 +106,18 @@ static gboolean answers(const char *ip)
     return stream != NULL;
 }
 
+/* Whether its host's network is one that nothing here reaches: its port would never answer. */
+static gboolean is_apart(World *world, const Instance *i, gboolean *ret_apart, GError **error)
+{
+    g_autoptr(DbTx) tx = db_begin(world->region, DB_MODE_READ, error);
+    HostTrouble trouble = HOST_TROUBLE_NONE;
+
+    if (!tx || !hosts_trouble(tx, i->host_id, &trouble, error))
+        return FALSE;
+    *ret_apart = trouble == HOST_TROUBLE_APART;
+    return TRUE;
+}
+
 static gboolean record_keys(World *world, const Instance *i, const char *keys, GError **error)
 {
     g_autoptr(DbTx) tx = db_begin(world->region, DB_MODE_WRITE, error);
@@ -144,23 +157,26 @@ StepResult instance_watch(World *world, Hyper *hyper, const Instance *i, gint64 
                           GError **error)
 {
     g_autoptr(GError) cause = NULL;
+    gboolean apart = FALSE;
 
     if (i->reachable_us && i->host_keys)
         return STEP_SETTLED;
+    if (!i->reachable_us && !is_apart(world, i, &apart, error))
+        return STEP_FAILED;
     g_autofree char *keys = reported_keys(hyper, i, &cause);
     if (cause) {
         g_propagate_error(error, g_steal_pointer(&cause));
         return STEP_FAILED;
     }
     gboolean known = keys || i->host_keys;
-    gboolean reachable = i->reachable_us || answers(i->private_ip);
-    if (known && reachable && !seed_remove(hyper, i, error))
+    gboolean reachable = i->reachable_us || (!apart && answers(i->private_ip));
+    if (known && (reachable || apart) && !seed_remove(hyper, i, error))
         return STEP_FAILED;
     if (keys && g_strcmp0(keys, i->host_keys) != 0 && !record_keys(world, i, keys, error))
         return STEP_FAILED;
     if (reachable && !i->reachable_us && !record_reachable(world, i, error))
         return STEP_FAILED;
-    if (reachable && known)
+    if (known && (reachable || apart))
         return STEP_SETTLED;
     gint64 age_us = clock_now_us() - i->launched_us;
     *ret_again_ms = age_us < BOOTING_US ? POLL_MS : POLL_SLOW_MS;

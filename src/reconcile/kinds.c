@@ -13,9 +13,11 @@
     "SELECT DISTINCT host_id || '/' || image_id FROM instances WHERE terminated_at IS NULL"        \
     " AND NOT ever_defined AND fault IS NULL AND desired <> 'terminated'"
 #define INSTANCES_UNSETTLED                                                                        \
-    "SELECT instance_id FROM instances WHERE terminated_at IS NULL"                                \
+    "SELECT instance_id FROM instances i WHERE terminated_at IS NULL"                              \
     " AND (seen_generation < generation OR fault IS NOT NULL OR desired = 'terminated'"            \
-    " OR (seen = 'running' AND (reachable_at IS NULL OR host_keys IS NULL)))"
+    " OR (seen = 'running' AND (host_keys IS NULL OR (reachable_at IS NULL"                        \
+    "  AND NOT EXISTS (SELECT FROM hosts h WHERE h.host_id = i.host_id"                            \
+    "   AND h.network = 'apart')))))"
 
 #define BOOTSTRAPS_UNSETTLED                                                                       \
     "SELECT b.instance_id FROM bootstraps b JOIN instances i USING (instance_id)"                  \

@@ -8,7 +8,7 @@
 #define HOST_COLUMNS                                                                               \
     "h.host_id, h.zone_name, h.uri, h.share_percent, h.desired, h.check_generation,"               \
     " h.seen_generation, h.state, h.hostname, h.vcpus, h.memory_mib, h.architecture,"              \
-    " h.accelerator, h.fault, " DB_US("h.seen_at") ", " DB_US(                                     \
+    " h.accelerator, h.fault, h.network, " DB_US("h.seen_at") ", " DB_US(                          \
         "h.created_at") ","                                                                        \
                         " z.cpu_overcommit, z.memory_overcommit, z.host_reserve_mib,"              \
                         " coalesce(u.vcpus, 0), coalesce(u.memory_mib, 0), coalesce(u.count, 0)"
@@ -58,6 +58,7 @@ static Host *host_from_row(const PGresult *res, int row)
     h->architecture = g_strdup(db_text(res, row, c++));
     h->accelerator = g_strdup(db_text(res, row, c++));
     h->fault = g_strdup(db_text(res, row, c++));
+    h->network = g_strdup(db_text(res, row, c++));
     h->seen_us = db_int64(res, row, c++);
     h->created_us = db_int64(res, row, c++);
     h->cpu_overcommit = number(res, row, c++);
@@ -233,9 +234,13 @@ gboolean hosts_record_seen(DbTx *tx, const char *id, gint64 generation, const Ho
                    " vcpus = coalesce(nullif($5::integer, 0), vcpus),"
                    " memory_mib = coalesce(nullif($6::integer, 0), memory_mib),"
                    " architecture = coalesce($7, architecture),"
-                   " accelerator = coalesce($8, accelerator), fault = $9 WHERE host_id = $1",
+                   " accelerator = coalesce($8, accelerator), fault = $9,"
+                   " machine = CASE WHEN $2 <> 'removed' THEN coalesce($10, machine) END,"
+                   " network = coalesce($11, network)"
+                   " WHERE host_id = $1",
                    DB_ARGS(id, seen->state, db_int(tx, generation), seen->hostname,
                            db_int(tx, seen->vcpus), db_int(tx, seen->memory_mib),
-                           seen->architecture, seen->accelerator, seen->fault),
+                           seen->architecture, seen->accelerator, seen->fault, seen->machine,
+                           seen->network),
                    NULL);
 }

@@ -35,8 +35,8 @@ gboolean hosts_desire(DbTx *tx, const char *id, const char *desired, GError **er
 /* Ids of the instances on it that have not ended, joined by ", "; "" for none. Caller frees. */
 char *hosts_instances(DbTx *tx, const char *id, GError **error);
 
-/* reconcile: what a check found; generation is the check_generation it read. Memory is MiB. A
- * NULL or 0 in hostname, vcpus, memory_mib, architecture, accelerator leaves what was known. */
+/* reconcile: what a check found; generation is the check_generation it read. Memory is MiB. Of
+ * what is NULL or 0, but for the fault, what was known is left. */
 typedef struct {
     const char *state; /* "up", "down", "removed" */
     const char *hostname;
@@ -44,6 +44,8 @@ typedef struct {
     gint memory_mib;
     const char *architecture; /* "x86_64", "arm64" */
     const char *accelerator;  /* "kvm", "tcg" */
+    const char *machine;      /* libvirt's uuid of the host */
+    const char *network;      /* "here", "apart" */
     const char *fault;        /* why it is down; NULL: nothing is wrong */
 } HostSeen;
 gboolean hosts_record_seen(DbTx *tx, const char *id, gint64 generation, const HostSeen *seen,

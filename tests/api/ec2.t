@@ -257,6 +257,31 @@ with Berth() as berth:
     berth.sql("UPDATE instances SET reachable_at = now()")
     berth.aws("ec2", "wait", "instance-status-ok", "--instance-ids", *ids)
     tap.ok(True, "the waiter instance-status-ok ends")
+
+    def told():
+        status = ec2.describe_instance_status(InstanceIds=ids[:1])["InstanceStatuses"][0]
+        return [status[w]["Status"] + " " + status[w]["Details"][0]["Status"]
+                for w in ("InstanceStatus", "SystemStatus")]
+
+    berth.sql("UPDATE hosts SET state = 'down', fault = 'no answer'")
+    tap.is_(told(), ["insufficient-data insufficient-data", "impaired failed"],
+            "of a guest on a host that is down only that is known")
+    tap.is_([len(ec2.describe_instance_status(Filters=[
+        {"Name": "system-status.status", "Values": [state]}])["InstanceStatuses"]) > 0
+        for state in ("impaired", "ok")], [True, False], "the filter finds it")
+    tap.like(berth.client("berth").explain(Id=ids[0])["Summary"], "its host does not answer",
+             "why says so")
+    berth.sql("UPDATE hosts SET state = 'up', fault = NULL, network = 'apart'")
+    berth.sql("UPDATE instances SET reachable_at = NULL")
+    tap.is_(told(), ["insufficient-data insufficient-data", "ok passed"],
+            "a guest that nothing reaches is not said to be well")
+    access = berth.client("berth").describe_instance_access(InstanceIds=ids[:1])["Access"][0]
+    tap.like(access.get("Detail"), "not reached from here", "whoever wants to log in is told")
+    tap.raises("UnsupportedFeatureException", lambda: berth.client("berth")
+               .bootstrap_container_instance(InstanceId=ids[0]), "it cannot have the agent", 400,
+               "is not reached from here")
+    berth.sql("UPDATE hosts SET network = NULL")
+    berth.sql("UPDATE instances SET reachable_at = now()")
     tap.is_(berth.aws("ec2", "stop-instances", "--instance-ids", ids[0])["StoppingInstances"],
             [{"InstanceId": ids[0], "CurrentState": {"Code": 64, "Name": "stopping"},
               "PreviousState": {"Code": 16, "Name": "running"}}], "stopping")

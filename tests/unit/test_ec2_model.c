@@ -51,7 +51,7 @@ static void test_spreads_to_the_least_loaded(void)
 {
     Host a = a_host("h-a", 100, 4, 5120), b = a_host("h-b", 100, 4, 5120);
     Host *hosts[] = { &a, &b };
-    CapacityNeed need = { "x86_64", 1, 1024 };
+    CapacityNeed need = { "x86_64", 1, 1024, FALSE };
     guint choice[9];
 
     a.used_memory_mib = 1024;
@@ -67,7 +67,7 @@ static void test_spreads_to_the_least_loaded(void)
 static void test_says_why_not(void)
 {
     Host host = a_host("h-1", 100, 1, 2048);
-    CapacityNeed need = { "x86_64", 8, 4096 };
+    CapacityNeed need = { "x86_64", 8, 4096, FALSE };
     static const struct {
         const char *desired, *state, *architecture, *why;
     } cases[] = {
@@ -88,6 +88,12 @@ static void test_says_why_not(void)
     need.vcpus = 4;
     need.memory_mib = 1024;
     g_assert_null(capacity_refusal(&host, &need));
+    host.network = (char *)"apart";
+    g_assert_null(capacity_refusal(&host, &need));
+    need.agent = TRUE;
+    g_autofree char *why = capacity_refusal(&host, &need);
+    g_assert_nonnull(strstr(why, "no container agent reaches the API"));
+    g_assert_cmpuint(capacity_room((Host *const[]){ &host }, 1, &need, 9), ==, 0);
 }
 
 /* However instances come and go, no host ever holds more than it may. */
@@ -104,7 +110,7 @@ static void test_never_oversells(void)
             hosts[n] = &rows[n];
         }
         CapacityNeed need = { "x86_64", g_test_rand_int_range(1, 9),
-                              g_test_rand_int_range(64, 8192) };
+                              g_test_rand_int_range(64, 8192), FALSE };
         guint room = capacity_room(hosts, 4, &need, 64);
         g_assert_cmpuint(capacity_place(hosts, 4, &need, 64, choice), ==, room);
         for (guint n = 0; n < 4; n++) {
