@@ -34,6 +34,7 @@ static void look(AgentActJob *job)
     g_autoptr(GError) cause = NULL;
 
     g_clear_pointer(&job->seen, docker_container_free);
+    job->looked_us = clock_now_us();
     job->seen =
         docker_inspect(job->docker, job->docker_id ? job->docker_id : job->docker_name, &cause);
     job->is_gone = error_is(cause, ERROR_NOT_FOUND);
@@ -146,17 +147,19 @@ static void run_create(AgentActJob *job)
     if (job->no_resource || !make_volumes(job) || !make_group(job))
         return;
     job->docker_id = docker_create(job->docker, job->docker_name, job->spec,
-                                   "com.amazonaws.ecs.task-arn", &job->error);
+                                   "com.amazonaws.ecs.task-arn", &job->is_new, &job->error);
     FAULT_POINT("agent.created");
-    if (job->docker_id)
+    if (job->docker_id && !job->is_new)
         look(job);
 }
 
 /* A container that ran already, before a crash of ours, is not run twice. */
 static void run_start(AgentActJob *job)
 {
-    look(job);
-    if (!job->seen || job->seen->was_started || job->seen->state != DOCKER_CREATED)
+    if (!job->is_new)
+        look(job);
+    if (!job->is_new &&
+        (!job->seen || job->seen->was_started || job->seen->state != DOCKER_CREATED))
         return;
     docker_start(job->docker, job->docker_id, &job->error);
     FAULT_POINT("agent.started");

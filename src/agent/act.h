@@ -2,7 +2,8 @@
  * agent/act.h - one act on one container, done in a worker thread
  *
  * The record holds copies only. After agent_act_run the container was looked at, whatever the act
- * came to, so that the step records what is and not what was asked for.
+ * came to, so that the step records what is and not what was asked for. One look is saved: Docker's
+ * word that it made a new container says all there is to know until that is started.
  */
 #pragma once
 
@@ -37,6 +38,8 @@ typedef struct {
     AgentCgroupLimits limits;
     /* out */
     GError *error;         /* of the act */
+    gboolean is_new;       /* Docker made the container just now; in: and nobody has started it */
+    gint64 looked_us;      /* when the look began; 0: none */
     GError *pull_error;    /* of a pull whose image was here all the same */
     DockerContainer *seen; /* NULL when there is none, or Docker could not say */
     gboolean is_gone;      /* Docker says there is no such container */

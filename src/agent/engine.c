@@ -257,7 +257,22 @@ void agent_engine_look_all(AgentEngine *engine)
     agent_engine_wake(engine, clock_mono_ms());
 }
 
-void agent_engine_notice(AgentEngine *engine, const char *docker_name, const int *exit_code)
+static void notice(AgentContainer *c, gint64 at_us, const int *exit_code)
+{
+    if (exit_code && c->at < AT_STOPPED) {
+        c->has_exit = TRUE;
+        c->exit_code = *exit_code;
+    }
+    if (at_us && at_us < c->looked_us)
+        return;
+    if (at_us && c->busy)
+        c->noticed_us = MAX(c->noticed_us, at_us); /* the act in hand ends with a look */
+    else
+        c->look = TRUE;
+}
+
+void agent_engine_notice(AgentEngine *engine, const char *docker_name, gint64 at_us,
+                         const int *exit_code)
 {
     for (guint i = 0; i < engine->tasks->len; i++) {
         AgentTask *task = engine->tasks->pdata[i];
@@ -265,11 +280,7 @@ void agent_engine_notice(AgentEngine *engine, const char *docker_name, const int
             AgentContainer *c = agent_task_container(task, n);
             if (strcmp(c->docker_name, docker_name) != 0)
                 continue;
-            if (exit_code && c->at < AT_STOPPED) {
-                c->has_exit = TRUE;
-                c->exit_code = *exit_code;
-            }
-            c->look = TRUE;
+            notice(c, at_us, exit_code);
             agent_engine_step(engine, task);
             return;
         }

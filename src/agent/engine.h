@@ -51,8 +51,10 @@ gboolean agent_engine_stop(AgentEngine *engine, const char *arn);
 gboolean agent_engine_keep_credentials(AgentEngine *engine, const char *arn,
                                        AgentCredentialsKind kind, const json_t *tree);
 
-/* Something happened to the container of this name. exit_code is NULL unless it died. */
-void agent_engine_notice(AgentEngine *engine, const char *docker_name, const int *exit_code);
+/* Something happened to the container of this name. exit_code is NULL unless it died. at_us, unless
+ * 0, is when: a look that began later makes another one needless. */
+void agent_engine_notice(AgentEngine *engine, const char *docker_name, gint64 at_us,
+                         const int *exit_code);
 /* Docker is to be asked about every container that is not known to have stopped. */
 void agent_engine_look_all(AgentEngine *engine);
 

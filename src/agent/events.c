@@ -46,12 +46,14 @@ void agent_events_line(AgentEngine *engine, const char *line, gsize length)
     const char *exit_text = json_string_value(json_object_get(words, "exitCode"));
     guint64 exit_code = 0;
 
-    if (!action || !name || g_str_has_prefix(action, "exec_"))
-        return;
+    if (!action || !name || g_str_has_prefix(action, "exec_") || strcmp(action, "create") == 0)
+        return; /* who asked for a container is told by the answer */
     gboolean died = strcmp(action, "die") == 0 && exit_text &&
                     g_ascii_string_to_unsigned(exit_text, 10, 0, G_MAXINT, &exit_code, NULL);
     int code = (int)exit_code;
-    agent_engine_notice(engine, name, died ? &code : NULL);
+    gint64 at_us = json_integer_value(json_object_get(tree, "timeNano")) / 1000;
+    agent_engine_notice(engine, name, strcmp(action, "start") == 0 ? at_us : 0,
+                        died ? &code : NULL);
 }
 
 static gboolean on_piece(const char *data, gsize length, gpointer user, GError **error)

@@ -123,6 +123,15 @@ static void record_seen(AgentTask *task, AgentContainer *c, const DockerContaine
     }
 }
 
+/* Not saved: the name finds it again, and a look tells more than could be said of it now. */
+static void record_new(AgentContainer *c, const AgentActJob *job)
+{
+    g_free(c->docker_id);
+    c->docker_id = g_strdup(job->docker_id);
+    c->is_new = TRUE;
+    c->at = MAX(c->at, AT_CREATED);
+}
+
 /* Docker knows no such container (any more). */
 static void record_gone(AgentTask *task, AgentContainer *c)
 {
@@ -199,6 +208,7 @@ static void submit(AgentEngine *engine, AgentTask *task, AgentContainer *c, Agen
     job->internal = c->internal;
     job->pull = engine->config->pull_behavior;
     job->pull_idle_ms = engine->config->pull_idle_ms;
+    job->is_new = act == ACT_START && c->is_new;
     job->last_try = c->failures + 1 >= PULL_TRIES;
     job->stop_timeout_s = stop_timeout(engine, c);
     job->started_us = c->started_us;
@@ -210,6 +220,7 @@ static void submit(AgentEngine *engine, AgentTask *task, AgentContainer *c, Agen
         return;
     c->busy = TRUE;
     c->pulling = act == ACT_PULL;
+    c->is_new = FALSE;
     if (act != ACT_PULL)
         c->look = FALSE;
     log_debug(task->id, "%s: %s", c->name, agent_act_name(act));
@@ -386,6 +397,9 @@ static void on_act_done(gpointer user)
     c->busy = FALSE;
     c->pulling = FALSE;
     c->retry_ms = 0;
+    c->look = c->look || c->noticed_us > job->looked_us;
+    c->looked_us = job->looked_us;
+    c->noticed_us = 0;
     record_act(engine, task, c, job);
     first_look(engine, c, job);
     agent_engine_step(engine, task);

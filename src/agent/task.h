@@ -91,7 +91,11 @@ typedef struct {
     gboolean pulling; /* and that act is a pull, which need not be waited for */
     gboolean known;   /* Docker was asked about it since the agent started */
     gboolean look;    /* something happened to it: ask Docker again */
-    guint failures;   /* of the current act, in a row */
+    gboolean
+        is_new; /* made by this run of the agent and not started since: need not be looked at */
+    gint64 noticed_us; /* the same while busy; a look that began later has seen it */
+    gint64 looked_us;  /* when the look of the last act began; 0: it had none */
+    guint failures;    /* of the current act, in a row */
     gint64 retry_ms;
     gint64 settled_ms; /* an act may not come before */
     gint64 up_ms;      /* seen running first, for start_timeout_s */

@@ -4,6 +4,7 @@
 #include "drivers/docker_tree.h"
 #include "wire/form.h"
 
+#include <pthread.h>
 #include <string.h>
 
 #define SPEAKS_API        41 /* we use 1.41 unless Docker is older or has given it up */
@@ -23,6 +24,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(JsonText, json_text_free)
 struct Docker {
     char *url;
     gint api; /* minor version of API 1.x; atomic */
+    pthread_mutex_t lock;
+    char *cgroup_driver; /* as long as Docker runs; guarded by lock, NULL before it was asked for */
 };
 
 Docker *docker_new(const char *socket)
@@ -32,6 +35,7 @@ Docker *docker_new(const char *socket)
     docker->url = g_str_has_prefix(socket, "unix://") ? g_strdup(socket)
                                                       : g_strconcat("unix://", socket, NULL);
     docker->api = SPEAKS_API;
+    pthread_mutex_init(&docker->lock, NULL);
     return docker;
 }
 
@@ -39,6 +43,8 @@ void docker_free(Docker *docker)
 {
     if (!docker)
         return;
+    pthread_mutex_destroy(&docker->lock);
+    g_free(docker->cgroup_driver);
     g_free(docker->url);
     g_free(docker);
 }
@@ -158,6 +164,14 @@ static gint api_minor(const json_t *version, const char *key, gint fallback)
     return (gint)minor;
 }
 
+static void docker_keep_driver(Docker *docker, const char *driver)
+{
+    pthread_mutex_lock(&docker->lock);
+    g_free(docker->cgroup_driver);
+    docker->cgroup_driver = g_strdup(driver);
+    pthread_mutex_unlock(&docker->lock);
+}
+
 gboolean docker_connect(Docker *docker, char **ret_version, GError **error)
 {
     g_autoptr(HttpClient) client = http_client_new(docker->url, NULL, error);
@@ -173,17 +187,23 @@ gboolean docker_connect(Docker *docker, char **ret_version, GError **error)
     gint newest = api_minor(tree, "ApiVersion", SPEAKS_API);
     gint oldest = api_minor(tree, "MinAPIVersion", 12);
     g_atomic_int_set(&docker->api, MAX(oldest, MIN(newest, SPEAKS_API)));
+    docker_keep_driver(docker, NULL);
     *ret_version = g_strdup(version);
     return TRUE;
 }
 
 char *docker_cgroup_driver(Docker *docker, GError **error)
 {
+    pthread_mutex_lock(&docker->lock);
+    char *known = g_strdup(docker->cgroup_driver);
+    pthread_mutex_unlock(&docker->lock);
+    if (known)
+        return known;
     json_auto_t *tree = docker_get(docker, "/info", error);
     const char *driver = json_string_value(json_object_get(tree, "CgroupDriver"));
-
     if (!tree)
         return NULL;
+    docker_keep_driver(docker, driver ? driver : "");
     return g_strdup(driver ? driver : "");
 }
 
@@ -220,12 +240,13 @@ static char *adopt(Docker *docker, const char *name, const json_t *spec, const c
 }
 
 char *docker_create(Docker *docker, const char *name, const json_t *spec, const char *label,
-                    GError **error)
+                    gboolean *ret_new, GError **error)
 {
     HttpRequest request = { .method = "POST", .timeout_ms = CREATE_TIMEOUT_MS };
     g_autoptr(GString) path = g_string_new("/containers/create?name=");
 
     form_escape(path, name);
+    *ret_new = FALSE;
     g_autoptr(HttpResponse) response = docker_exchange(docker, &request, path->str, spec, error);
     if (!response)
         return NULL;
@@ -235,6 +256,7 @@ char *docker_create(Docker *docker, const char *name, const json_t *spec, const 
         return NULL;
     json_auto_t *tree = json_loadb(response->body->str, response->body->len, 0, NULL);
     const char *id = json_string_value(json_object_get(tree, "Id"));
+    *ret_new = id != NULL;
     return id ? g_strdup(id) : fail_null(error, HTTP_CLIENT, "docker's answer has no Id");
 }
 

@@ -24,7 +24,8 @@ void docker_free(Docker *docker);
 /* Asks for Docker's version, and settles on an API version both sides speak. */
 gboolean docker_connect(Docker *docker, char **ret_version, GError **error);
 
-/* How Docker keeps control groups: "cgroupfs" or "systemd". Caller frees. */
+/* How Docker keeps control groups: "cgroupfs" or "systemd"; asked for once per docker_connect, as
+ * Docker takes long to tell all about itself. Caller frees. */
 char *docker_cgroup_driver(Docker *docker, GError **error);
 
 typedef enum { DOCKER_CREATED, DOCKER_RUNNING, DOCKER_EXITED } DockerState;
@@ -74,10 +75,10 @@ void docker_listed_free(DockerListed *listed);
 /* All containers, stopped ones too, that have the label ("name" or "name=value"): DockerListed. */
 GPtrArray *docker_list(Docker *docker, const char *label, GError **error);
 
-/* The id of a new container, or of the one that has this name already and the same value of label.
- */
+/* The id of a new container (*ret_new), or of the one that has this name already and the same value
+ * of label. */
 char *docker_create(Docker *docker, const char *name, const json_t *spec, const char *label,
-                    GError **error);
+                    gboolean *ret_new, GError **error);
 gboolean docker_start(Docker *docker, const char *id, GError **error);
 /* The container's stop signal, then SIGKILL after timeout_s. */
 gboolean docker_stop(Docker *docker, const char *id, guint timeout_s, GError **error);
