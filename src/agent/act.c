@@ -149,18 +149,18 @@ static void run_create(AgentActJob *job)
     job->docker_id = docker_create(job->docker, job->docker_name, job->spec,
                                    "com.amazonaws.ecs.task-arn", &job->is_new, &job->error);
     FAULT_POINT("agent.created");
-    if (job->docker_id && !job->is_new)
+    if (job->docker_id)
         look(job);
 }
 
 /* A container that ran already, before a crash of ours, is not run twice. */
 static void run_start(AgentActJob *job)
 {
-    if (!job->is_new)
+    if (!job->is_new) {
         look(job);
-    if (!job->is_new &&
-        (!job->seen || job->seen->was_started || job->seen->state != DOCKER_CREATED))
-        return;
+        if (!job->seen || job->seen->was_started || job->seen->state != DOCKER_CREATED)
+            return;
+    }
     docker_start(job->docker, job->docker_id, &job->error);
     FAULT_POINT("agent.started");
     look(job);

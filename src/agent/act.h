@@ -2,8 +2,7 @@
  * agent/act.h - one act on one container, done in a worker thread
  *
  * The record holds copies only. After agent_act_run the container was looked at, whatever the act
- * came to, so that the step records what is and not what was asked for. One look is saved: Docker's
- * word that it made a new container says all there is to know until that is started.
+ * came to, so that the step records what is and not what was asked for.
  */
 #pragma once
 

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define PULLS_MAX     4
+#define STOPS_MAX     32
 #define ACTS_MAX      12
 #define SAVE_RETRY_MS 5000
 #define SEND_FIRST_MS 1000.0
@@ -403,6 +404,7 @@ AgentEngine *agent_engine_new(Loop *loop, const AgentConfig *config, AgentState 
                              .docker_changed_us = clock_now_us() };
     engine->credentials = agent_credentials_new();
     engine->pulls = pool_new(loop, PULLS_MAX);
+    engine->stops = pool_new(loop, STOPS_MAX);
     engine->acts = pool_new(loop, ACTS_MAX);
     loop_timer_init(&engine->timer, step_all, engine);
     loop_timer_init(&engine->checker, on_check, engine);

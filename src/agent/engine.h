@@ -21,6 +21,7 @@ typedef struct {
     Docker *docker;
     AgentApi *api;
     Pool *pulls; /* slow: apart, so that they never keep a stop waiting */
+    Pool *stops; /* slow as well, when what is stopped takes its time */
     Pool *acts;
     AgentCredentialsTable *credentials;
     GPtrArray *tasks;         /* AgentTask, in the order they came */

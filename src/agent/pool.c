@@ -92,15 +92,22 @@ static void add_thread(Pool *pool)
     pthread_attr_destroy(&small);
 }
 
-void pool_push(Pool *pool, LoopCall run, LoopCall done, gpointer job)
+static void push(Pool *pool, const Work *job, void (*enqueue)(GQueue *queue, gpointer data))
 {
-    Work *work = g_new0(Work, 1);
-
-    *work = (Work){ run, done, job };
     pthread_mutex_lock(&pool->lock);
-    g_queue_push_tail(&pool->queue, work);
+    enqueue(&pool->queue, g_memdup2(job, sizeof *job));
     if (g_queue_get_length(&pool->queue) > pool->idle && pool->threads < pool->max)
         add_thread(pool);
     pthread_cond_signal(&pool->more);
     pthread_mutex_unlock(&pool->lock);
+}
+
+void pool_push(Pool *pool, LoopCall run, LoopCall done, gpointer job)
+{
+    push(pool, &(Work){ run, done, job }, g_queue_push_tail);
+}
+
+void pool_push_first(Pool *pool, LoopCall run, LoopCall done, gpointer job)
+{
+    push(pool, &(Work){ run, done, job }, g_queue_push_head);
 }

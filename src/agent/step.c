@@ -123,15 +123,6 @@ static void record_seen(AgentTask *task, AgentContainer *c, const DockerContaine
     }
 }
 
-/* Not saved: the name finds it again, and a look tells more than could be said of it now. */
-static void record_new(AgentContainer *c, const AgentActJob *job)
-{
-    g_free(c->docker_id);
-    c->docker_id = g_strdup(job->docker_id);
-    c->is_new = TRUE;
-    c->at = MAX(c->at, AT_CREATED);
-}
-
 /* Docker knows no such container (any more). */
 static void record_gone(AgentTask *task, AgentContainer *c)
 {
@@ -192,6 +183,22 @@ static gboolean fill_spec(AgentEngine *engine, AgentTask *task, AgentContainer *
     return FALSE;
 }
 
+/* What brings a container that is there further goes before new ones: of many tasks at once the
+ * first run while the last are being created. */
+static void hand_over(AgentEngine *engine, AgentActJob *job)
+{
+    Pool *pool = engine->acts;
+
+    if (job->act == ACT_PULL && !job->internal)
+        pool = engine->pulls;
+    else if (job->act == ACT_STOP)
+        pool = engine->stops;
+    if (job->act == ACT_START || job->act == ACT_RESTART || job->act == ACT_LOOK)
+        pool_push_first(pool, agent_act_run, on_act_done, job);
+    else
+        pool_push(pool, agent_act_run, on_act_done, job);
+}
+
 /* Hands an act to a worker. */
 static void submit(AgentEngine *engine, AgentTask *task, AgentContainer *c, AgentAct act)
 {
@@ -224,8 +231,7 @@ static void submit(AgentEngine *engine, AgentTask *task, AgentContainer *c, Agen
     if (act != ACT_PULL)
         c->look = FALSE;
     log_debug(task->id, "%s: %s", c->name, agent_act_name(act));
-    pool_push(act == ACT_PULL && !c->internal ? engine->pulls : engine->acts, agent_act_run,
-              on_act_done, g_steal_pointer(&job));
+    hand_over(engine, g_steal_pointer(&job));
 }
 
 /* Tries the act again later: 1 s, doubling up to limit_ms. */
@@ -299,6 +305,7 @@ static void after_progress(AgentEngine *engine, AgentTask *task, AgentContainer 
 static void after_create(AgentEngine *engine, AgentTask *task, AgentContainer *c,
                          const AgentActJob *job)
 {
+    c->is_new = job->is_new;
     if (!job->no_resource)
         after_progress(engine, task, c, job, AT_CREATED, "CannotCreateContainerError");
     else if (c->at >= AT_STOPPED)
