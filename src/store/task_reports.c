@@ -147,6 +147,7 @@ gboolean task_reports_task(DbTx *tx, const ReportedTask *task, const TaskReport 
         return FALSE;
     if (!moved && !force_wake)
         return TRUE;
-    return db_wake(tx, "cluster", db_int(tx, task->cluster_id), error) &&
+    gboolean makes_room = moved && strcmp(report->status, "STOPPED") == 0;
+    return (!makes_room || db_wake(tx, "cluster", db_int(tx, task->cluster_id), error)) &&
            (!task->service_id || db_wake(tx, "service", db_int(tx, task->service_id), error));
 }

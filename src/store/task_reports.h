@@ -45,7 +45,7 @@ typedef struct {
     const GArray *dynamic_udp;
 } TaskReport;
 
-/* Records the task's part, and wakes its service and cluster when its status changed or
- * force_wake is set. */
+/* Records the task's part, and wakes its service when its status changed or force_wake is set, and
+ * its cluster when there is room since. */
 gboolean task_reports_task(DbTx *tx, const ReportedTask *task, const TaskReport *report,
                            gboolean force_wake, GError **error);
