@@ -42,69 +42,11 @@ static void look(AgentActJob *job)
         job->error = g_steal_pointer(&cause);
 }
 
-gboolean agent_act_is_final(const GError *error)
-{
-    static const char *const words[] = { "not found",        "denied",         "unauthorized",
-                                         "manifest unknown", "does not exist", "invalid reference",
-                                         "no basic auth" };
-
-    if (error_is(error, ERROR_NOT_FOUND))
-        return TRUE;
-    for (guint i = 0; i < G_N_ELEMENTS(words); i++)
-        if (error_is(error, ERROR_DOCKER) && strstr(error->message, words[i]))
-            return TRUE;
-    return FALSE;
-}
-
-/* Whether the image is here without a pull. */
-static gboolean image_is_here(AgentActJob *job, GError **error)
-{
-    g_clear_pointer(&job->digest, g_free);
-    return docker_image(job->docker, job->image, &job->digest, error);
-}
-
-/* After a failed try: whether there is another one, the image that is here will do, or neither.
- * What Docker says of the image also shows whether Docker itself is there to be asked. */
-static void settle_pull(AgentActJob *job)
-{
-    g_autoptr(GError) absent = NULL;
-
-    if (!job->last_try && !agent_act_is_final(job->error))
-        return;
-    gboolean here = image_is_here(job, &absent);
-    if (absent && !error_is(absent, ERROR_NOT_FOUND))
-        return;
-    if (here && (job->pull == PULL_DEFAULT || job->pull == PULL_PREFER_CACHED))
-        job->pull_error = g_steal_pointer(&job->error);
-    else
-        job->gave_up = TRUE;
-}
-
+/* The pause image, which the agent brings; others are pulled by image_pull.h. */
 static void run_pull(AgentActJob *job)
 {
-    g_autoptr(GError) absent = NULL;
-
-    if (job->internal) {
+    if (job->internal)
         job->gave_up = !agent_pause_make_image(job->docker, &job->error) && job->last_try;
-        return;
-    }
-    gboolean may_skip = job->pull == PULL_PREFER_CACHED || job->pull == PULL_ONCE;
-    if (may_skip && image_is_here(job, &absent))
-        return;
-    if (absent && !error_is(absent, ERROR_NOT_FOUND)) {
-        job->error = g_steal_pointer(&absent);
-        return;
-    }
-    g_clear_error(&absent);
-    job->pulled = TRUE;
-    job->began_us = clock_now_us();
-    docker_pull(job->docker, job->image, NULL, MAX(job->pull_idle_ms / 1000, 1), &job->error);
-    job->ended_us = clock_now_us();
-    FAULT_POINT("agent.pulled");
-    if (job->error)
-        settle_pull(job);
-    else
-        image_is_here(job, &absent);
 }
 
 static gboolean make_volumes(AgentActJob *job)

@@ -24,8 +24,8 @@ typedef struct {
     char *image;
     gboolean internal; /* the image is ours to make */
     PullBehavior pull;
-    guint pull_idle_ms;
-    gboolean last_try; /* of a pull: take the image that is here, if the behaviour allows */
+    guint pull_left_ms; /* for this try of a pull and those after */
+    gboolean last_try;  /* of a pull: take the image that is here, if the behaviour allows */
     guint stop_timeout_s;
     gint64 started_us; /* of a restart: the start that has ended */
     json_t *spec;      /* ContainerCreate */
@@ -50,11 +50,8 @@ typedef struct {
 } AgentActJob;
 
 void agent_act_free(AgentActJob *job);
-/* LoopCall for a pool. */
+/* LoopCall for a pool. ACT_PULL is for it only when internal; others are image_pull.h's. */
 void agent_act_run(gpointer job);
-
-/* Whether trying a failed pull again cannot help (no such image, access denied). */
-gboolean agent_act_is_final(const GError *error);
 
 /* Removing the volumes and the control group of a task. */
 typedef struct {

@@ -172,18 +172,24 @@ void agent_signer_clear(AgentSigner *signer)
     *signer = (AgentSigner){ 0 };
 }
 
-void agent_signer_sign(const AgentSigner *signer, const SigV4Request *request,
-                       SigV4Signature *ret_signature)
+static void sign_for(const char *service, const AgentSigner *signer, const SigV4Request *request,
+                     SigV4Signature *ret_signature)
 {
     const SigV4Signer sign = { signer->access_key_id, signer->secret,
-                               *signer->token ? signer->token : NULL, signer->region, "ecs" };
+                               *signer->token ? signer->token : NULL, signer->region, service };
 
     sigv4_sign(request, &sign, clock_now_us(), ret_signature);
 }
 
+void agent_signer_sign(const AgentSigner *signer, const SigV4Request *request,
+                       SigV4Signature *ret_signature)
+{
+    sign_for("ecs", signer, request, ret_signature);
+}
+
 /* The answer to a signed POST; NULL when none came. */
-static HttpResponse *post(HttpClient *client, const AgentSigner *signer, guint timeout_ms,
-                          const char *target, const char *body, GError **error)
+static HttpResponse *post(HttpClient *client, const char *service, const AgentSigner *signer,
+                          guint timeout_ms, const char *target, const char *body, GError **error)
 {
     g_auto(SigV4Signature) signature = { 0 };
     const SigV4Header signed_headers[] = {
@@ -200,7 +206,7 @@ static HttpResponse *post(HttpClient *client, const AgentSigner *signer, guint t
                                 .body_length = strlen(body),
                                 .secure = TRUE };
 
-    agent_signer_sign(signer, &sign, &signature);
+    sign_for(service, signer, &sign, &signature);
     const char *headers[] = { "Content-Type",
                               "application/x-amz-json-1.1",
                               "X-Amz-Target",
@@ -236,11 +242,11 @@ static HttpResponse *post_call(const Call *call, const char *target, const char 
         agent_api_signer(call->api, &signer);
         if (!*signer.access_key_id)
             return fail_null(error, HTTP_CLIENT, "the instance's role has given no credentials");
-        return post(call->api->client, &signer, CALL_TIMEOUT_MS, target, body, error);
+        return post(call->api->client, "ecs", &signer, CALL_TIMEOUT_MS, target, body, error);
     }
     g_autoptr(HttpClient) client =
         http_client_new(config->endpoint, *config->ca_file ? config->ca_file : NULL, error);
-    return client ? post(client, &call->as, call->timeout_ms, target, body, error) : NULL;
+    return client ? post(client, "ecs", &call->as, call->timeout_ms, target, body, error) : NULL;
 }
 
 /* __type without what stands before "#". Caller frees. */
@@ -331,4 +337,27 @@ void agent_api_call_as(AgentApi *api, const AgentSigner *signer, guint timeout_m
                             g_strdup(signer->token), g_strdup(signer->region) },
                     .timeout_ms = timeout_ms };
     pool_push(api->others, call_run, call_done, call);
+}
+
+json_t *agent_api_call_now(const AgentConfig *config, const AgentSigner *signer,
+                           const char *service, const char *target, const json_t *request,
+                           GError **error)
+{
+    g_autoptr(JsonText) body = json_dumps(request, JSON_COMPACT);
+    g_autoptr(HttpClient) client =
+        http_client_new(config->endpoint, *config->ca_file ? config->ca_file : NULL, error);
+    if (!client)
+        return NULL;
+    g_autoptr(HttpResponse) response =
+        post(client, service, signer, CALL_TIMEOUT_MS, target, body, error);
+    if (!response)
+        return NULL;
+    json_auto_t *tree = json_loadb(response->body->str, response->body->len, 0, NULL);
+    if (response->status / 100 == 2 && json_is_object(tree))
+        return json_incref(tree);
+    g_autofree char *code = error_code_of(tree, response->status);
+    g_autofree char *message = error_message_of(tree);
+    if (response->status / 100 == 5 || g_str_has_prefix(code, "Throttling"))
+        return fail_null(error, UNAVAILABLE, "%s: %s", code, message);
+    return fail_null(error, API, "%s: %s", code, message);
 }

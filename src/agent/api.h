@@ -57,5 +57,11 @@ void agent_signer_sign(const AgentSigner *signer, const SigV4Request *request,
  * (region too) is copied. */
 void agent_api_call_as(AgentApi *api, const AgentSigner *signer, guint timeout_ms,
                        const char *operation, json_t *request, AgentApiDone done, gpointer user);
+/* Any service's call in another's name, for a thread that may wait; target is the whole
+ * X-Amz-Target. Caller owns the answer. Errors: HTTP_CLIENT, UNAVAILABLE (try again); API (refused,
+ * "Code: message"). */
+json_t *agent_api_call_now(const AgentConfig *config, const AgentSigner *signer,
+                           const char *service, const char *target, const json_t *request,
+                           GError **error);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(AgentSigner, agent_signer_clear)

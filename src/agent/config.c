@@ -5,7 +5,7 @@
 
 #define FILE_MAX (64 * 1024)
 
-typedef enum { KIND_TEXT, KIND_NUMBER, KIND_DURATION, KIND_LIST, KIND_MAP } Kind;
+typedef enum { KIND_TEXT, KIND_NUMBER, KIND_DURATION, KIND_BOOL, KIND_LIST, KIND_MAP } Kind;
 
 typedef struct {
     const char *key;
@@ -66,6 +66,32 @@ static const Parameter parameters[] = {
       "where this machine's tasks are listed" },
     { "BERTH_PULL_IDLE", "ECS_IMAGE_PULL_INACTIVITY_TIMEOUT", KIND_DURATION, AT(pull_idle_ms), "1m",
       1000, "a pull without progress is given up" },
+    { "BERTH_PULL_TIMEOUT", "ECS_IMAGE_PULL_TIMEOUT", KIND_DURATION, AT(pull_timeout_ms), "2h",
+      1000, "a pull is given up after this, however it goes" },
+    { "BERTH_ENGINE_AUTH_TYPE", "ECS_ENGINE_AUTH_TYPE", KIND_TEXT, AT(auth_type), "", 0,
+      "form of the next: dockercfg or docker; empty: none" },
+    { "BERTH_ENGINE_AUTH_DATA", "ECS_ENGINE_AUTH_DATA", KIND_MAP, AT(auth_data), "{}", 0,
+      "who pulls from which registry" },
+    { "BERTH_DISABLE_IMAGE_CLEANUP", "ECS_DISABLE_IMAGE_CLEANUP", KIND_BOOL, AT(keep_images),
+      "false", 0, "images are removed neither for age nor for disk space" },
+    { "BERTH_IMAGE_CLEANUP_INTERVAL", "ECS_IMAGE_CLEANUP_INTERVAL", KIND_DURATION,
+      AT(image_interval_ms), "30m", 1000, "how often old images are looked for" },
+    { "BERTH_IMAGE_MINIMUM_CLEANUP_AGE", "ECS_IMAGE_MINIMUM_CLEANUP_AGE", KIND_DURATION,
+      AT(image_age_ms), "1h", 1, "an image pulled since stays" },
+    { "BERTH_NUM_IMAGES_DELETE_PER_CYCLE", "ECS_NUM_IMAGES_DELETE_PER_CYCLE", KIND_NUMBER,
+      AT(images_per_cycle), "5", 1, "so that Docker is not kept busy" },
+    { "BERTH_ENABLE_UNTRACKED_IMAGE_CLEANUP", "ECS_ENABLE_UNTRACKED_IMAGE_CLEANUP", KIND_BOOL,
+      AT(clean_foreign), "false", 0, "images that others pulled are removed as well" },
+    { "BERTH_EXCLUDE_UNTRACKED_IMAGE", "ECS_EXCLUDE_UNTRACKED_IMAGE", KIND_TEXT, AT(foreign_kept),
+      "", 0, "names of such images that stay, between commas" },
+    { "BERTH_UNTRACKED_IMAGE_AGE", "NON_ECS_IMAGE_MINIMUM_CLEANUP_AGE", KIND_DURATION,
+      AT(foreign_age_ms), "1h", 1, "such an image stays this long after it was seen first" },
+    { "BERTH_DISK_MIN_FREE", NULL, KIND_NUMBER, AT(disk_min_free), "10", 0,
+      "percent: with less, unused images and stopped containers go at once; 0: never" },
+    { "BERTH_DISK_PATH", NULL, KIND_TEXT, AT(disk_path), "", 0,
+      "where that is measured; empty: the data directory" },
+    { "BERTH_DISK_CHECK", NULL, KIND_DURATION, AT(disk_check_ms), "30s", 100,
+      "how often that is measured" },
     { "BERTH_STOP_TIMEOUT", "ECS_CONTAINER_STOP_TIMEOUT", KIND_DURATION, AT(stop_timeout_ms), "30s",
       1000, "from the stop signal to SIGKILL" },
     { "BERTH_CLEANUP_WAIT", "ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION", KIND_DURATION,
@@ -112,6 +138,15 @@ gboolean agent_config_duration(const char *text, guint *ret_ms)
     return TRUE;
 }
 
+static gboolean read_bool(const char *text, gboolean *ret)
+{
+    static const char *const yes[] = { "1", "t", "T", "TRUE", "true", "True", NULL };
+    static const char *const no[] = { "0", "f", "F", "FALSE", "false", "False", NULL };
+
+    *ret = g_strv_contains(yes, text);
+    return *ret || g_strv_contains(no, text);
+}
+
 static gboolean is_json(const char *text, Kind kind)
 {
     json_auto_t *tree = json_loads(text, 0, NULL);
@@ -138,6 +173,9 @@ static gboolean parameter_set(AgentConfig *config, const Parameter *p, const cha
                         value, p->minimum);
         *(guint *)(void *)field = ms;
         return TRUE;
+    case KIND_BOOL:
+        return read_bool(value, (gboolean *)(void *)field) ||
+               fail(error, CONFIG, "%s=\"%s\" is neither true nor false", p->key, value);
     case KIND_LIST:
     case KIND_MAP:
         if (!is_json(value, p->kind))
@@ -208,6 +246,8 @@ static gboolean finish(AgentConfig *config, GError **error)
         return fail(error, CONFIG, "of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY one is missing");
     if (MAX(config->endpoint_port, config->introspection_port) > G_MAXUINT16)
         return fail(error, CONFIG, "a port is not between 1 and %d", G_MAXUINT16);
+    if (config->disk_min_free > 99)
+        return fail(error, CONFIG, "BERTH_DISK_MIN_FREE is not between 0 and 99");
     for (guint i = 0; i < G_N_ELEMENTS(behaviors); i++)
         if (strcmp(config->pull_behavior_name, behaviors[i]) == 0) {
             config->pull_behavior = (PullBehavior)i;
@@ -246,7 +286,7 @@ void agent_config_free(AgentConfig *config)
     if (!config)
         return;
     for (gsize i = 0; i < G_N_ELEMENTS(parameters); i++)
-        if (parameters[i].kind != KIND_NUMBER && parameters[i].kind != KIND_DURATION)
+        if (parameters[i].kind == KIND_TEXT || parameters[i].kind >= KIND_LIST)
             g_free(*(char **)(void *)((char *)config + parameters[i].offset));
     g_free(config);
 }

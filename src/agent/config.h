@@ -41,7 +41,20 @@ typedef struct {
     guint reserved_memory_mib;
     guint endpoint_port;      /* of 127.0.0.1: credentials and metadata for containers */
     guint introspection_port; /* on all interfaces */
+    char *auth_type;          /* "" for none; else image_auth.h */
+    char *auth_data;          /* JSON map */
     guint pull_idle_ms;
+    guint pull_timeout_ms;
+    gboolean keep_images;
+    guint image_interval_ms;
+    guint image_age_ms;
+    guint images_per_cycle;
+    gboolean clean_foreign; /* images that this agent did not pull */
+    char *foreign_kept;     /* names, between commas */
+    guint foreign_age_ms;
+    guint disk_min_free; /* percent */
+    char *disk_path;     /* "": data_dir */
+    guint disk_check_ms;
     guint stop_timeout_ms;
     guint cleanup_wait_ms;
     guint batch_min_ms;  /* changes of single containers wait this long to be sent together */

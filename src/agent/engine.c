@@ -1,5 +1,7 @@
 #include "agent/engine.h"
 #include "agent/act.h"
+#include "agent/image_pull.h"
+#include "agent/images.h"
 #include "agent/payload.h"
 #include "agent/report.h"
 #include "agent/rules.h"
@@ -406,6 +408,8 @@ AgentEngine *agent_engine_new(Loop *loop, const AgentConfig *config, AgentState 
     engine->pulls = pool_new(loop, PULLS_MAX);
     engine->stops = pool_new(loop, STOPS_MAX);
     engine->acts = pool_new(loop, ACTS_MAX);
+    engine->image_pulls = agent_pulls_new(engine);
+    engine->images = agent_images_new(engine);
     loop_timer_init(&engine->timer, step_all, engine);
     loop_timer_init(&engine->checker, on_check, engine);
     loop_timer_set(loop, &engine->checker, clock_mono_ms() + config->check_ms);

@@ -14,6 +14,9 @@
 #include "agent/state.h"
 #include "drivers/docker.h"
 
+typedef struct AgentImages AgentImages;
+typedef struct AgentPulls AgentPulls;
+
 typedef struct {
     Loop *loop;
     const AgentConfig *config;
@@ -24,6 +27,8 @@ typedef struct {
     Pool *stops; /* slow as well, when what is stopped takes its time */
     Pool *acts;
     AgentCredentialsTable *credentials;
+    AgentPulls *image_pulls;
+    AgentImages *images;
     GPtrArray *tasks;         /* AgentTask, in the order they came */
     LoopTimer timer;          /* when some task wants a step though nothing happens */
     LoopTimer checker;        /* config->check_ms */

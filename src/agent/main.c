@@ -1,6 +1,7 @@
 #include "agent/config.h"
 #include "agent/endpoint.h"
 #include "agent/engine.h"
+#include "agent/image_auth.h"
 #include "agent/session.h"
 #include "base/errors.h"
 #include "base/fault.h"
@@ -96,6 +97,8 @@ int main(int argc, char **argv)
     if (!read_options(argc, argv, &options, &code))
         return code;
     g_autoptr(AgentConfig) config = agent_config_load(options.file, &error);
+    if (config && !agent_image_auth_check(config, &error))
+        g_clear_pointer(&config, agent_config_free);
     if (config && log_level_from_name(config->log_level, &level))
         log_set_level(level);
     if (config && options.healthcheck)

@@ -1,6 +1,7 @@
 #include "agent/pause.h"
 #include "agent/names.h"
 #include "base/errors.h"
+#include "drivers/docker_image.h"
 
 #include "agent/pause_program.h" /* static const unsigned char pause_program[]: made by make */
 

@@ -11,7 +11,8 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#define FILE_MODE 0600
+#define FILE_MODE   0600
+#define IMAGES_FILE "images.json"
 
 typedef char JsonText;
 static void json_text_free(JsonText *text)
@@ -253,4 +254,17 @@ gboolean agent_state_drop_task(const AgentState *state, const AgentTask *task, G
     if (unlink(path) < 0 && errno != ENOENT)
         return fail(error, CONFIG, "cannot remove \"%s\": %s", path, g_strerror(errno));
     return TRUE;
+}
+
+json_t *agent_state_images(const AgentState *state)
+{
+    g_autofree char *path = g_build_filename(state->dir, IMAGES_FILE, NULL);
+    json_t *tree = load_tree(path, NULL);
+
+    return tree ? tree : json_object();
+}
+
+gboolean agent_state_save_images(const AgentState *state, const json_t *tree, GError **error)
+{
+    return save_tree(state->dir, IMAGES_FILE, tree, error);
 }

@@ -1,9 +1,9 @@
 /*
  * agent/state.h - what survives the agent: registration and tasks, in its data directory
  *
- * DIR/state.json, and DIR/tasks/ID.json for each task. A file is written beside its place, synced
- * and renamed over it, so that it is whole at any moment.
- * Errors: CONFIG (the directory cannot be used, a file cannot be read), naming the path.
+ * DIR/state.json, DIR/images.json, and DIR/tasks/ID.json for each task. A file is written beside
+ * its place, synced and renamed over it, so that it is whole at any moment. Errors: CONFIG (the
+ * directory cannot be used, a file cannot be read), naming the path.
  */
 #pragma once
 
@@ -31,5 +31,10 @@ gboolean agent_state_save(const AgentState *state, GError **error);
 GPtrArray *agent_state_tasks(const AgentState *state, guint *ret_bad, GError **error);
 gboolean agent_state_save_task(const AgentState *state, const AgentTask *task, GError **error);
 gboolean agent_state_drop_task(const AgentState *state, const AgentTask *task, GError **error);
+
+/* What is kept of images (image_table.h); an empty tree when there is nothing, or nothing that can
+ * be read. Caller owns. */
+json_t *agent_state_images(const AgentState *state);
+gboolean agent_state_save_images(const AgentState *state, const json_t *tree, GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(AgentState, agent_state_free)

@@ -1,6 +1,8 @@
 #include "agent/act.h"
 #include "agent/engine.h"
 #include "agent/env_files.h"
+#include "agent/image_pull.h"
+#include "agent/images.h"
 #include "agent/ports.h"
 #include "agent/restart.h"
 #include "agent/rules.h"
@@ -12,6 +14,7 @@
 #include <string.h>
 
 #define PULL_TRIES      5
+#define PULL_LATER_MS   500
 #define RETRY_FIRST_MS  1000
 #define RETRY_MAX_MS    30000
 #define CREATED_WAIT_MS 2000
@@ -189,14 +192,34 @@ static void hand_over(AgentEngine *engine, AgentActJob *job)
 {
     Pool *pool = engine->acts;
 
-    if (job->act == ACT_PULL && !job->internal)
-        pool = engine->pulls;
-    else if (job->act == ACT_STOP)
+    if (job->act == ACT_STOP)
         pool = engine->stops;
     if (job->act == ACT_START || job->act == ACT_RESTART || job->act == ACT_LOOK)
         pool_push_first(pool, agent_act_run, on_act_done, job);
     else
         pool_push(pool, agent_act_run, on_act_done, job);
+}
+
+/* Takes job. */
+static void submit_pull(AgentEngine *engine, AgentTask *task, AgentContainer *c, AgentActJob *job)
+{
+    gint64 now_ms = clock_mono_ms();
+
+    if (!c->pull_ms)
+        c->pull_ms = now_ms;
+    job->pull_left_ms = (guint)MAX(c->pull_ms + engine->config->pull_timeout_ms - now_ms, 1);
+    c->busy = TRUE;
+    c->pulling = TRUE;
+    if (agent_pulls_add(engine->image_pulls, task, c, job, on_act_done)) {
+        log_debug(task->id, "%s: pull", c->name);
+        return;
+    }
+    agent_act_free(job);
+    c->busy = FALSE;
+    c->pulling = FALSE;
+    c->pull_ms = 0;
+    c->retry_ms = now_ms + PULL_LATER_MS;
+    agent_engine_wake(engine, c->retry_ms);
 }
 
 /* Hands an act to a worker. */
@@ -214,7 +237,6 @@ static void submit(AgentEngine *engine, AgentTask *task, AgentContainer *c, Agen
     job->image = g_strdup(c->image);
     job->internal = c->internal;
     job->pull = engine->config->pull_behavior;
-    job->pull_idle_ms = engine->config->pull_idle_ms;
     job->is_new = act == ACT_START && c->is_new;
     job->last_try = c->failures + 1 >= PULL_TRIES;
     job->stop_timeout_s = stop_timeout(engine, c);
@@ -225,11 +247,13 @@ static void submit(AgentEngine *engine, AgentTask *task, AgentContainer *c, Agen
     if (act == ACT_CREATE &&
         (!have_env_files(engine, task, c, &job->s3) || !fill_spec(engine, task, c, job)))
         return;
+    if (act == ACT_PULL && !c->internal) {
+        submit_pull(engine, task, c, g_steal_pointer(&job));
+        return;
+    }
     c->busy = TRUE;
-    c->pulling = act == ACT_PULL;
     c->is_new = FALSE;
-    if (act != ACT_PULL)
-        c->look = FALSE;
+    c->look = FALSE;
     log_debug(task->id, "%s: %s", c->name, agent_act_name(act));
     hand_over(engine, g_steal_pointer(&job));
 }
@@ -267,10 +291,10 @@ static void fail_container(AgentTask *task, AgentContainer *c, const char *name,
 static void after_pull(AgentEngine *engine, AgentTask *task, AgentContainer *c,
                        const AgentActJob *job)
 {
-    if (job->pulled && !task->pull_started_us)
+    if (job->pulled && (!task->pull_started_us || job->began_us < task->pull_started_us))
         task->pull_started_us = job->began_us;
     if (job->pulled)
-        task->pull_stopped_us = job->ended_us;
+        task->pull_stopped_us = MAX(task->pull_stopped_us, job->ended_us);
     if (c->at != AT_NONE)
         return;
     if (job->gave_up) {
@@ -337,6 +361,7 @@ static void after_remove(AgentEngine *engine, AgentTask *task, AgentContainer *c
     }
     c->at = AT_REMOVED;
     task->dirty = TRUE;
+    agent_images_used(engine->images, c->image);
 }
 
 static void record_act(AgentEngine *engine, AgentTask *task, AgentContainer *c,

@@ -97,6 +97,7 @@ typedef struct {
     gint64 looked_us;  /* when the look of the last act began; 0: it had none */
     guint failures;    /* of the current act, in a row */
     gint64 retry_ms;
+    gint64 pull_ms;    /* the first try to pull began */
     gint64 settled_ms; /* an act may not come before */
     gint64 up_ms;      /* seen running first, for start_timeout_s */
 } AgentContainer;

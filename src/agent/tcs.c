@@ -1,5 +1,6 @@
 #include "agent/tcs.h"
 #include "agent/acs.h"
+#include "agent/image_pull.h"
 #include "agent/stats.h"
 #include "base/clock.h"
 #include "base/id.h"
@@ -160,6 +161,22 @@ static void publish_metrics(AgentTcs *tcs)
     pool_push(tcs->engine->acts, agent_stats_run, on_stats, job);
 }
 
+/* -- pulls of images: a message of Berth's own, once a second at most */
+
+static void on_pulls(gpointer user)
+{
+    AgentTcs *tcs = user;
+    json_t *tasks = agent_pulls_progress(tcs->engine->image_pulls);
+
+    if (json_array_size(tasks) == 0 || !agent_channel_is_open(tcs->channel)) {
+        json_decref(tasks);
+        return;
+    }
+    agent_channel_send_signed(tcs->channel, "PublishImagePullsRequest",
+                              json_pack("{s:o, s:o, s:o}", "metadata", metadata(tcs, "messageId"),
+                                        "tasks", tasks, "timestamp", seconds(now_s_ms())));
+}
+
 /* -- the channel */
 
 static void on_publish(gpointer user)
@@ -182,8 +199,9 @@ static void tcs_opened(gpointer user)
 
 static gboolean tcs_message(gpointer user, const char *type, const json_t *message)
 {
-    static const char *const known[] = { "AckPublishMetric", "AckPublishHealth",
-                                         "AckPublishInstanceStatus", "HeartbeatMessage", NULL };
+    static const char *const known[] = { "AckPublishMetric",         "AckPublishHealth",
+                                         "AckPublishInstanceStatus", "AckPublishImagePulls",
+                                         "HeartbeatMessage",         NULL };
 
     (void)user;
     if (g_strv_contains(known, type))
@@ -214,6 +232,7 @@ AgentTcs *agent_tcs_start(AgentEngine *engine, Pool *dials, const char *endpoint
                        .beat = TRUE };
     tcs->cpu_before = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     loop_timer_init(&tcs->publish, on_publish, tcs);
+    agent_pulls_watch(engine->image_pulls, on_pulls, tcs);
     tcs->channel =
         agent_channel_new(engine->loop, dials, engine->config, engine->api, &tcs_kind, tcs);
     if (endpoint)

@@ -1,6 +1,7 @@
 #include "drivers/docker.h"
 #include "base/clock.h"
 #include "base/errors.h"
+#include "drivers/docker_call.h"
 #include "drivers/docker_tree.h"
 #include "wire/form.h"
 
@@ -13,20 +14,6 @@
 #define START_TIMEOUT_MS  180000
 #define CREATE_TIMEOUT_MS 240000
 #define STOP_MARGIN_S     120
-
-typedef char JsonText;
-static void json_text_free(JsonText *text)
-{
-    free(text);
-}
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(JsonText, json_text_free)
-
-struct Docker {
-    char *url;
-    gint api; /* minor version of API 1.x; atomic */
-    pthread_mutex_t lock;
-    char *cgroup_driver; /* as long as Docker runs; guarded by lock, NULL before it was asked for */
-};
 
 Docker *docker_new(const char *socket)
 {
@@ -49,8 +36,7 @@ void docker_free(Docker *docker)
     g_free(docker);
 }
 
-/* Turns an answer that is no success into an error; gone says what a 404 is about. */
-static gboolean docker_check(const HttpResponse *response, GError **error)
+gboolean docker_check(const HttpResponse *response, GError **error)
 {
     if (response->status < 400)
         return TRUE;
@@ -65,9 +51,7 @@ static gboolean docker_check(const HttpResponse *response, GError **error)
     return fail(error, DOCKER, "%s", words);
 }
 
-/* Sends a request whose path begins behind "/v1.NN". */
-static HttpResponse *docker_send(Docker *docker, HttpRequest *request, const char *path,
-                                 GError **error)
+HttpResponse *docker_send(Docker *docker, HttpRequest *request, const char *path, GError **error)
 {
     g_autoptr(HttpClient) client = http_client_new(docker->url, NULL, error);
     g_autofree char *target = g_strdup_printf("/v1.%d%s", g_atomic_int_get(&docker->api), path);
@@ -75,15 +59,14 @@ static HttpResponse *docker_send(Docker *docker, HttpRequest *request, const cha
     if (!client)
         return NULL;
     request->target = target;
-    if (!request->timeout_ms)
+    if (!request->timeout_ms && !request->idle_timeout_ms)
         request->timeout_ms = CALL_TIMEOUT_MS;
     request->max_body = BODY_MAX;
     return http_client_send(client, request, error);
 }
 
-/* One call with a tree for its body. The answer may be an error of Docker's. */
-static HttpResponse *docker_exchange(Docker *docker, HttpRequest *request, const char *path,
-                                     const json_t *body, GError **error)
+HttpResponse *docker_exchange(Docker *docker, HttpRequest *request, const char *path,
+                              const json_t *body, GError **error)
 {
     g_autoptr(JsonText) text = body ? json_dumps(body, JSON_COMPACT) : NULL;
     const char *headers[] = { "Content-Type", "application/json", NULL, NULL, NULL };
@@ -98,9 +81,8 @@ static HttpResponse *docker_exchange(Docker *docker, HttpRequest *request, const
     return docker_send(docker, request, path, error);
 }
 
-/* The same, when only success will do. */
-static HttpResponse *docker_call(Docker *docker, HttpRequest request, const char *path,
-                                 const json_t *body, GError **error)
+HttpResponse *docker_call(Docker *docker, HttpRequest request, const char *path, const json_t *body,
+                          GError **error)
 {
     g_autoptr(HttpResponse) response = docker_exchange(docker, &request, path, body, error);
 
@@ -109,7 +91,7 @@ static HttpResponse *docker_call(Docker *docker, HttpRequest request, const char
     return g_steal_pointer(&response);
 }
 
-static json_t *docker_get(Docker *docker, const char *path, GError **error)
+json_t *docker_get(Docker *docker, const char *path, GError **error)
 {
     g_autoptr(HttpResponse) response =
         docker_call(docker, (HttpRequest){ .method = "GET" }, path, NULL, error);
@@ -128,8 +110,7 @@ static gboolean docker_post(Docker *docker, const char *path, const json_t *body
     return response != NULL;
 }
 
-/* "/containers/ID/what" with the id escaped. Caller frees. */
-static char *object_path(const char *kind, const char *id, const char *what)
+char *docker_object_path(const char *kind, const char *id, const char *what)
 {
     g_autoptr(GString) path = g_string_new(NULL);
 
@@ -209,7 +190,7 @@ char *docker_cgroup_driver(Docker *docker, GError **error)
 
 DockerContainer *docker_inspect(Docker *docker, const char *id, GError **error)
 {
-    g_autofree char *path = object_path("containers", id, "/json");
+    g_autofree char *path = docker_object_path("containers", id, "/json");
     json_auto_t *tree = docker_get(docker, path, error);
 
     return tree ? docker_tree_container(tree, error) : NULL;
@@ -262,7 +243,7 @@ char *docker_create(Docker *docker, const char *name, const json_t *spec, const 
 
 gboolean docker_start(Docker *docker, const char *id, GError **error)
 {
-    g_autofree char *path = object_path("containers", id, "/start");
+    g_autofree char *path = docker_object_path("containers", id, "/start");
 
     return docker_post(docker, path, NULL, START_TIMEOUT_MS, error);
 }
@@ -270,13 +251,12 @@ gboolean docker_start(Docker *docker, const char *id, GError **error)
 gboolean docker_stop(Docker *docker, const char *id, guint timeout_s, GError **error)
 {
     g_autofree char *query = g_strdup_printf("/stop?t=%u", timeout_s);
-    g_autofree char *path = object_path("containers", id, query);
+    g_autofree char *path = docker_object_path("containers", id, query);
 
     return docker_post(docker, path, NULL, (timeout_s + STOP_MARGIN_S) * 1000, error);
 }
 
-/* DELETE of something that may be gone already. */
-static gboolean docker_delete(Docker *docker, const char *path, GError **error)
+gboolean docker_delete(Docker *docker, const char *path, GError **error)
 {
     g_autoptr(GError) cause = NULL;
     g_autoptr(HttpResponse) response =
@@ -290,101 +270,9 @@ static gboolean docker_delete(Docker *docker, const char *path, GError **error)
 
 gboolean docker_remove(Docker *docker, const char *id, GError **error)
 {
-    g_autofree char *path = object_path("containers", id, "?v=1");
+    g_autofree char *path = docker_object_path("containers", id, "?v=1");
 
     return docker_delete(docker, path, error);
-}
-
-/* Watches the progress lines of a pull for the error that a status of 200 may hide. */
-typedef struct {
-    GString *line;
-    char *error;
-} PullProgress;
-
-static void pull_line(PullProgress *progress)
-{
-    json_auto_t *tree = json_loadb(progress->line->str, progress->line->len, 0, NULL);
-    const char *words = json_string_value(json_object_get(tree, "error"));
-
-    if (words && !progress->error)
-        progress->error = g_strdup(words);
-    g_string_truncate(progress->line, 0);
-}
-
-static gboolean pull_sink(const char *data, gsize length, gpointer user, GError **error)
-{
-    PullProgress *progress = user;
-
-    for (gsize i = 0; i < length; i++) {
-        if (data[i] == '\n')
-            pull_line(progress);
-        else if (progress->line->len < HTTP_HEAD_MAX)
-            g_string_append_c(progress->line, data[i]);
-        else
-            return fail(error, TOO_LARGE, "a line of docker's progress is too long");
-    }
-    return TRUE;
-}
-
-gboolean docker_pull(Docker *docker, const char *image, const json_t *auth, guint idle_s,
-                     GError **error)
-{
-    g_autofree char *path = docker_tree_pull_path(image);
-    g_autoptr(GString) line = g_string_new(NULL);
-    PullProgress progress = { line, NULL };
-    g_autoptr(JsonText) auth_text = auth ? json_dumps(auth, JSON_COMPACT) : NULL;
-    g_autofree char *auth_base64 =
-        auth ? g_base64_encode((const guchar *)auth_text, strlen(auth_text)) : NULL;
-    if (auth_base64)
-        g_strdelimit(g_strdelimit(auth_base64, "+", '-'), "/", '_');
-    const char *headers[] = { "X-Registry-Auth", auth_base64, NULL };
-    HttpRequest request = { .method = "POST",
-                            .headers = auth ? headers : NULL,
-                            .idle_timeout_ms = idle_s * 1000,
-                            .sink = pull_sink,
-                            .user = &progress };
-
-    g_autoptr(HttpResponse) response = docker_call(docker, request, path, NULL, error);
-    g_autofree char *refused = progress.error;
-    if (!response)
-        return FALSE;
-    if (line->len > 0)
-        pull_line(&progress);
-    if (!refused)
-        refused = progress.error;
-    return !refused || fail(error, DOCKER, "%s", refused);
-}
-
-gboolean docker_image(Docker *docker, const char *image, char **ret_digest, GError **error)
-{
-    g_autofree char *path = object_path("images", image, "/json");
-    json_auto_t *tree = docker_get(docker, path, error);
-
-    if (!tree)
-        return FALSE;
-    *ret_digest = docker_tree_digest(tree, image);
-    return TRUE;
-}
-
-gboolean docker_import(Docker *docker, const char *repo, const char *tag, const char *change,
-                       const char *tar, gsize length, GError **error)
-{
-    const char *headers[] = { "Content-Type", "application/x-tar", NULL };
-    HttpRequest request = {
-        .method = "POST", .headers = headers, .body = tar, .body_length = length
-    };
-    g_autoptr(GString) path = g_string_new("/images/create?fromSrc=-&repo=");
-
-    form_escape(path, repo);
-    g_string_append_printf(path, "&tag=%s&changes=", tag);
-    form_escape(path, change);
-    g_autoptr(HttpResponse) response = docker_send(docker, &request, path->str, error);
-    if (!response || !docker_check(response, error))
-        return FALSE;
-    json_auto_t *tree =
-        json_loadb(response->body->str, response->body->len, JSON_DISABLE_EOF_CHECK, NULL);
-    const char *words = json_string_value(json_object_get(tree, "error"));
-    return !words || fail(error, DOCKER, "%s", words);
 }
 
 gboolean docker_volume_create(Docker *docker, const json_t *spec, GError **error)
@@ -394,7 +282,7 @@ gboolean docker_volume_create(Docker *docker, const json_t *spec, GError **error
 
 gboolean docker_volume_exists(Docker *docker, const char *name, GError **error)
 {
-    g_autofree char *path = object_path("volumes", name, "");
+    g_autofree char *path = docker_object_path("volumes", name, "");
     json_auto_t *tree = docker_get(docker, path, error);
 
     return tree != NULL;
@@ -402,21 +290,21 @@ gboolean docker_volume_exists(Docker *docker, const char *name, GError **error)
 
 gboolean docker_volume_remove(Docker *docker, const char *name, GError **error)
 {
-    g_autofree char *path = object_path("volumes", name, "");
+    g_autofree char *path = docker_object_path("volumes", name, "");
 
     return docker_delete(docker, path, error);
 }
 
 json_t *docker_stats(Docker *docker, const char *id, GError **error)
 {
-    g_autofree char *path = object_path("containers", id, "/stats?stream=0&one-shot=1");
+    g_autofree char *path = docker_object_path("containers", id, "/stats?stream=0&one-shot=1");
 
     return docker_get(docker, path, error);
 }
 
 json_t *docker_stats_compared(Docker *docker, const char *id, GError **error)
 {
-    g_autofree char *path = object_path("containers", id, "/stats?stream=0");
+    g_autofree char *path = docker_object_path("containers", id, "/stats?stream=0");
 
     return docker_get(docker, path, error);
 }

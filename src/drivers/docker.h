@@ -85,17 +85,6 @@ gboolean docker_stop(Docker *docker, const char *id, guint timeout_s, GError **e
 /* With its anonymous volumes. A container that is gone is success. */
 gboolean docker_remove(Docker *docker, const char *id, GError **error);
 
-/* image as in a task definition: [host[:port]/]name[:tag][@digest]; no tag is "latest".
- * auth is a tree for X-Registry-Auth, or NULL. Fails after idle_s without a byte of progress. */
-gboolean docker_pull(Docker *docker, const char *image, const json_t *auth, guint idle_s,
-                     GError **error);
-/* Whether the image is here, and the digest its repository knows it by (NULL: none). */
-gboolean docker_image(Docker *docker, const char *image, char **ret_digest, GError **error);
-
-/* Makes image repo:tag of a tar of its root. change is a line as of a Dockerfile. */
-gboolean docker_import(Docker *docker, const char *repo, const char *tag, const char *change,
-                       const char *tar, gsize length, GError **error);
-
 /* Makes a named volume, or finds it. spec is the body of VolumeCreate. */
 gboolean docker_volume_create(Docker *docker, const json_t *spec, GError **error);
 gboolean docker_volume_exists(Docker *docker, const char *name, GError **error);

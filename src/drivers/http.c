@@ -176,24 +176,26 @@ static gboolean take_body(const char *data, gsize length, gpointer user, GError 
     return TRUE;
 }
 
-static gint64 request_deadline(const HttpRequest *request)
+/* When the exchange must be over that began at began_ms, or, with an idle timeout, when its next
+ * byte must be there. */
+static gint64 request_deadline(const HttpRequest *request, gint64 began_ms)
 {
-    guint ms = request->idle_timeout_ms ? request->idle_timeout_ms
-               : request->timeout_ms    ? request->timeout_ms
-                                        : DEFAULT_TIMEOUT_MS;
+    gint64 now_ms = clock_mono_ms();
+    gint64 idle_ms = request->idle_timeout_ms ? now_ms + request->idle_timeout_ms : G_MAXINT64;
+    guint whole_ms =
+        request->timeout_ms || request->idle_timeout_ms ? request->timeout_ms : DEFAULT_TIMEOUT_MS;
 
-    return clock_mono_ms() + ms;
+    return MIN(idle_ms, whole_ms ? began_ms + whole_ms : G_MAXINT64);
 }
 
 static gboolean read_answer(Stream *stream, const HttpRequest *request, HttpParser *parser,
-                            gint64 deadline_ms, GError **error)
+                            gint64 began_ms, GError **error)
 {
     char piece[PIECE_SIZE];
 
     while (!http_parser_is_done(parser)) {
-        if (request->idle_timeout_ms)
-            deadline_ms = request_deadline(request);
-        gssize count = stream_read(stream, piece, sizeof piece, deadline_ms, error);
+        gssize count =
+            stream_read(stream, piece, sizeof piece, request_deadline(request, began_ms), error);
         if (count < 0)
             return FALSE;
         if (count == 0)
@@ -218,7 +220,8 @@ HttpResponse *http_client_send(HttpClient *client, const HttpRequest *request, G
 {
     g_autoptr(HttpResponse) response = g_new0(HttpResponse, 1);
     Exchange exchange = { request, response };
-    gint64 deadline_ms = request_deadline(request);
+    gint64 began_ms = clock_mono_ms();
+    gint64 deadline_ms = request_deadline(request, began_ms);
 
     response->body = g_string_new(NULL);
     response->parser = http_parser_new(strcmp(request->method, "HEAD") == 0, take_body, &exchange);
@@ -227,7 +230,7 @@ HttpResponse *http_client_send(HttpClient *client, const HttpRequest *request, G
         return NULL;
     g_autoptr(Stream) stream = client_connect(client, deadline_ms, error);
     if (!stream || !stream_write(stream, bytes->str, bytes->len, deadline_ms, error) ||
-        !read_answer(stream, request, response->parser, deadline_ms, error)) {
+        !read_answer(stream, request, response->parser, began_ms, error)) {
         fail_prefix(error, "%s %s", request->method, client->url->authority);
         return NULL;
     }

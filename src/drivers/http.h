@@ -36,8 +36,8 @@ typedef struct {
     const char *const *headers; /* name, value, ..., NULL; Host and Content-Length are added */
     const char *body;
     gsize body_length;
-    guint timeout_ms;      /* for the whole exchange; 0: 30 s */
-    guint idle_timeout_ms; /* instead: for each byte to come (long answers) */
+    guint timeout_ms;      /* for the whole exchange; 0: 30 s, or none with an idle timeout */
+    guint idle_timeout_ms; /* for each byte to come (long answers); 0: none */
     gsize max_body;        /* 0: 1 MiB; not checked when there is a sink */
     HttpSink sink;         /* takes the body of a 2xx answer instead of the response */
     gpointer user;

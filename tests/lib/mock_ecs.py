@@ -323,6 +323,7 @@ class MockEcs:
         tree = json.loads(text)
         self._note(self.messages, (channel.kind, tree["type"], tree["message"]))
         acks = {"PublishMetricsRequest": "AckPublishMetric", "PublishHealthRequest": "AckPublishHealth",
-                "PublishInstanceStatusRequest": "AckPublishInstanceStatus"}
+                "PublishInstanceStatusRequest": "AckPublishInstanceStatus",
+                "PublishImagePullsRequest": "AckPublishImagePulls"}
         if self.answers_telemetry and tree["type"] in acks:
             channel.send(acks[tree["type"]], {"message": ""})
