@@ -149,27 +149,23 @@ static void collect_ports(const json_t *reports, GArray *tcp, GArray *udp)
 
 /* -- the task */
 
-/* Stopped containers that never ran have no exit code. */
-static gboolean some_never_ran(const json_t *reports)
+/* Why a task stopped that nobody had asked to stop. Its containers' reports are recorded: each was
+ * told once, in this call or an earlier one. */
+static gboolean derive_stop(Request *rq, const ReportedTask *task, TaskReport *report,
+                            GError **error)
 {
-    const json_t *report;
-    size_t n;
+    const char *reason = request_text(rq, "reason");
+    gboolean ran = task->ever_running;
 
-    json_array_foreach(reports, n, report) if (!json_object_get(report, "exit_code")) return TRUE;
-    return json_array_size(reports) == 0;
-}
-
-/* Why a task stopped that nobody had asked to stop. */
-static void derive_stop(const ReportedTask *task, const char *reason, const json_t *reports,
-                        TaskReport *report)
-{
     if (strcmp(report->status, "STOPPED") != 0 || task->stop_code)
-        return;
-    gboolean ran = task->ever_running || !some_never_ran(reports);
+        return TRUE;
+    if (!ran && !task_reports_ran(rq->tx, task->task_key, &ran, error))
+        return FALSE;
     report->stop_code = ran ? STOP_EXITED : STOP_FAILED;
     report->stopped_reason = ran                 ? STOP_EXITED_REASON
                              : reason && *reason ? reason
                                                  : STOP_FAILED_REASON;
+    return TRUE;
 }
 
 /* Records containers, then the task. */
@@ -185,6 +181,8 @@ static gboolean record(Request *rq, const ReportedTask *task, const json_t *repo
     report->dynamic_udp = udp;
     if (json_array_size(reports) &&
         !task_reports_containers(rq->tx, task->task_key, reports, &changed, error))
+        return FALSE;
+    if (!derive_stop(rq, task, report, error))
         return FALSE;
     return task_reports_task(rq->tx, task, report, changed > 0, error);
 }
@@ -224,7 +222,6 @@ json_t *submit_task_state_change(Request *rq, GError **error)
         .pull_stopped_us = request_time(rq, "pullStoppedAt"),
         .execution_stopped_us = request_time(rq, "executionStoppedAt"),
     };
-    derive_stop(task, request_text(rq, "reason"), reports, &report);
     return record(rq, task, reports, &report, error) ? acknowledged() : NULL;
 }
 

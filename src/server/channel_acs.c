@@ -7,6 +7,7 @@
 #include "model/payload.h"
 #include "server/channel_credentials.h"
 #include "server/channel_loop.h"
+#include "server/channel_manifest.h"
 #include "store/channels.h"
 #include "store/task_credentials.h"
 
@@ -215,7 +216,6 @@ static void collect_done(ChannelJob *job, gpointer user)
 
     if (!conn)
         return;
-    conn->collecting = FALSE;
     if (collect->inactive)
         conn_close(conn, WS_CLOSE_NORMAL, "the container instance was deregistered");
     for (guint i = 0; i < collect->texts->len; i++) {
@@ -228,11 +228,21 @@ static void collect_done(ChannelJob *job, gpointer user)
     if (collect->failed) {
         conn->unacked = MAX(conn->unacked, 1);
         conn->resend_ms = clock_mono_ms() + RETRY_MS;
-    } else if (conn->collect_again || collect->texts->len == COLLECT_MAX) {
-        conn->collect_again = FALSE;
-        collect_begin(loop, conn, CHANNEL_NEW);
+        conn->collecting = FALSE;
+    } else {
+        conn->collect_again |= collect->texts->len == COLLECT_MAX;
+        acs_gathered(loop, conn);
     }
     loop_flush(loop, conn);
+}
+
+void acs_gathered(ChannelLoop *loop, ChannelConn *conn)
+{
+    conn->collecting = FALSE;
+    if (!conn->collect_again)
+        return;
+    conn->collect_again = FALSE;
+    collect_begin(loop, conn, CHANNEL_NEW);
 }
 
 static void collect_begin(ChannelLoop *loop, ChannelConn *conn, ChannelWork which)
@@ -375,6 +385,8 @@ void acs_text(ChannelLoop *loop, ChannelConn *conn, const char *text, gsize leng
     else if (strcmp(type, "IAMRoleCredentialsAckRequest") == 0)
         keep_ack(loop, conn, &conn->credential_acks,
                  json_string_value(json_object_get(message, "credentialsId")));
+    else if (strcmp(type, "TaskStopVerificationMessage") == 0)
+        manifest_answered(loop, conn, message);
     else if (strcmp(type, "NackRequest") == 0)
         take_nack(conn, message_id, json_string_value(json_object_get(message, "reason")));
 }
@@ -409,9 +421,8 @@ void acs_start(ChannelLoop *loop, ChannelConn *conn, gboolean work)
     send_heartbeat(loop, conn, clock_mono_ms());
     if (work)
         collect_begin(loop, conn, CHANNEL_UNACKED);
-    if (conn->send_credentials)
-        channel_credentials_send(loop, conn, TRUE);
-    conn->credentials_ms = clock_mono_ms() + channel_credentials_every_ms(loop->world);
+    channel_credentials_start(loop, conn);
+    conn->manifest_ms = clock_mono_ms() + manifest_delay_ms();
 }
 
 void acs_probe(ChannelLoop *loop, ChannelConn *conn)
@@ -437,9 +448,11 @@ gboolean acs_tick(ChannelLoop *loop, ChannelConn *conn, gint64 now_ms)
     }
     if (now_ms >= conn->heartbeat_ms)
         send_heartbeat(loop, conn, now_ms);
-    if (now_ms >= conn->credentials_ms) {
-        conn->credentials_ms = now_ms + channel_credentials_every_ms(loop->world);
-        channel_credentials_send(loop, conn, FALSE);
+    if (now_ms >= conn->credentials_ms)
+        channel_credentials_send(loop, conn);
+    if (conn->manifest_ms && now_ms >= conn->manifest_ms && !conn->collecting) {
+        conn->manifest_ms = 0;
+        manifest_send(loop, conn);
     }
     if (conn->resend_ms && now_ms >= conn->resend_ms && !conn->collecting) {
         conn->unacked = 0;

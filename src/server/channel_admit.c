@@ -8,6 +8,7 @@
 #include "server/auth.h"
 #include "store/channels.h"
 #include "store/sessions.h"
+#include "store/task_credentials.h"
 #include "wire/form.h"
 
 #include <string.h>
@@ -199,6 +200,7 @@ static void settle_claim(Admitting *a, const ChannelClaim *claim)
     gboolean asked = g_strcmp0(form_get(a->query, "sendCredentials"), "true") == 0;
 
     a->out->work = claim->work;
+    a->out->credentials = claim->credentials;
     a->out->send_credentials = asked && claim->credentials;
     if (claim->taken)
         return;
@@ -208,6 +210,17 @@ static void settle_claim(Admitting *a, const ChannelClaim *claim)
     fail(&a->error, INVALID_INSTANCE,
          "container instance \"%s\" has a channel already: a second session was refused",
          a->row->container_instance_id);
+}
+
+/* An agent that has lost its memory says so in one session only: the rows remember it. */
+static gboolean note_forgotten(const GPtrArray *some, DbTx *tx, GError **error)
+{
+    for (guint i = 0; i < some->len; i++) {
+        const Admitting *a = some->pdata[i];
+        if (a->out->send_credentials && !task_credentials_forgotten(tx, a->row->ci_id, error))
+            return FALSE;
+    }
+    return TRUE;
 }
 
 static gboolean claim_all(const ChannelWorld *world, GArray *all, DbTx *tx, GError **error)
@@ -229,7 +242,7 @@ static gboolean claim_all(const ChannelWorld *world, GArray *all, DbTx *tx, GErr
         return FALSE;
     for (guint i = 0; i < some->len; i++)
         settle_claim(some->pdata[i], &claims[i]);
-    return TRUE;
+    return note_forgotten(some, tx, error);
 }
 
 static gboolean admit_all(const ChannelWorld *world, GArray *all, GError **error)

@@ -23,6 +23,7 @@ typedef struct {
     gint64 ci_id;
     /* when admitted */
     gboolean work;             /* its agent has to be told something */
+    gboolean credentials;      /* its tasks have some */
     gboolean send_credentials; /* the agent asks for those of its tasks, and there are some */
     char *session;
     char *account_id;

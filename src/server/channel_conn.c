@@ -50,6 +50,7 @@ void conn_free(ChannelConn *conn)
         g_ptr_array_unref(conn->credential_acks);
     json_decref(conn->health);
     g_free(conn->session);
+    g_free(conn->manifest_id);
     g_free(conn->over_session);
     g_free(conn->account_id);
     g_free(conn->cluster_name);

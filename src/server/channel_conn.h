@@ -52,8 +52,11 @@ typedef struct {
     /* the loop's notes */
     gpointer loop;             /* ChannelLoop it belongs to */
     char *over_session;        /* of its row, found to be over: to be taken over */
-    gboolean send_credentials; /* the agent asked for its tasks' */
+    gboolean credentials;      /* its tasks had some when it began */
+    gboolean send_credentials; /* the agent asked for its tasks', which were not sent yet */
     gint64 credentials_ms;     /* when they are looked at next */
+    gint64 manifest_ms;        /* when its tasks are compared; 0: they were */
+    char *manifest_id;         /* sent, not yet answered */
     gint64 heartbeat_ms;       /* when the next is due */
     gint64 probe_ms;           /* answer must have come by then; 0: no probe */
     gint64 resend_ms;          /* when unacknowledged payloads go again; 0: none are out */

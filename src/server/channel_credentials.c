@@ -13,6 +13,8 @@
 
 #define EVERY_MAX_MS (30 * 60 * 1000)
 #define EVERY_MIN_MS 1000
+#define RETRY_MS     2000
+#define UNACKED_MS   35000 /* a little more than task_credentials_due gives an agent */
 
 /* One transaction on identity for all that a worker grants at once. */
 typedef struct {
@@ -138,6 +140,7 @@ typedef struct {
     guint64 conn_id;
     gint64 ci_id;
     gboolean all;
+    gboolean failed;
     char *account_id;
     char *cluster_name;
     GPtrArray *texts;
@@ -203,6 +206,7 @@ static void renewal_work(ChannelJob *job, const ChannelWorld *world)
     if (tx && renew_in(renewal, &g, &error) && db_commit(g_steal_pointer(&tx), &error))
         return;
     g_ptr_array_set_size(renewal->texts, 0);
+    renewal->failed = TRUE;
     log_line(LOG_WARN, "channel", "cannot renew credentials of tasks: %s", error->message);
 }
 
@@ -215,24 +219,42 @@ static void renewal_done(ChannelJob *job, gpointer user)
         return;
     for (guint i = 0; i < renewal->texts->len; i++)
         ws_send_text(conn->ws, renewal->texts->pdata[i], strlen(renewal->texts->pdata[i]));
+    if (renewal->failed)
+        conn->credentials_ms = clock_mono_ms() + RETRY_MS;
+    else if (renewal->all)
+        conn->send_credentials = FALSE;
+    if (renewal->texts->len > 0) /* see whether they are acknowledged */
+        conn->credentials_ms = MIN(conn->credentials_ms, clock_mono_ms() + UNACKED_MS);
     loop_flush(user, conn);
 }
 
-gint64 channel_credentials_every_ms(const ChannelWorld *world)
+/* How often an instance's credentials are looked at. */
+static gint64 every_ms(const ChannelWorld *world)
 {
     return CLAMP((gint64)world->config->role_session_seconds * 1000 / 12, EVERY_MIN_MS,
                  EVERY_MAX_MS);
 }
 
-void channel_credentials_send(ChannelLoop *loop, ChannelConn *conn, gboolean all)
+void channel_credentials_start(ChannelLoop *loop, ChannelConn *conn)
+{
+    if (conn->send_credentials)
+        channel_credentials_send(loop, conn);
+    else if (conn->credentials) /* those of the last session may not have arrived */
+        conn->credentials_ms = clock_mono_ms() + MIN(UNACKED_MS, every_ms(loop->world));
+    else
+        conn->credentials_ms = clock_mono_ms() + every_ms(loop->world);
+}
+
+void channel_credentials_send(ChannelLoop *loop, ChannelConn *conn)
 {
     Renewal *renewal = g_new0(Renewal, 1);
 
+    conn->credentials_ms = clock_mono_ms() + every_ms(loop->world);
     renewal->job =
         (ChannelJob){ .work = renewal_work, .done = renewal_done, .clear = renewal_clear };
     renewal->conn_id = conn->id;
     renewal->ci_id = conn->ci_id;
-    renewal->all = all;
+    renewal->all = conn->send_credentials;
     renewal->account_id = g_strdup(conn->account_id);
     renewal->cluster_name = g_strdup(conn->cluster_name);
     renewal->texts = g_ptr_array_new_with_free_func(g_free);

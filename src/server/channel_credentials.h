@@ -16,7 +16,8 @@
 gboolean channel_credentials_add(const ChannelWorld *world, DbTx *tx, const char *account_id,
                                  GPtrArray *tasks, gboolean *ret_all, GError **error);
 
-/* How often an instance's credentials are looked at. */
-gint64 channel_credentials_every_ms(const ChannelWorld *world);
-/* Has a worker send what is due; all: whatever its tasks have. */
-void channel_credentials_send(ChannelLoop *loop, ChannelConn *conn, gboolean all);
+/* A session has begun. */
+void channel_credentials_start(ChannelLoop *loop, ChannelConn *conn);
+/* Has a worker send what is due, or whatever its tasks have while conn->send_credentials is set;
+ * sets conn->credentials_ms, when it is to be called again. */
+void channel_credentials_send(ChannelLoop *loop, ChannelConn *conn);

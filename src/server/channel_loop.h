@@ -60,6 +60,8 @@ void acs_text(ChannelLoop *loop, ChannelConn *conn, const char *text, gsize leng
 void acs_wake(ChannelLoop *loop, ChannelConn *conn);
 /* Heartbeats, resends; FALSE when the peer is given up, with conn->cause set. */
 gboolean acs_tick(ChannelLoop *loop, ChannelConn *conn, gint64 now_ms);
+/* A worker is done with the instance's payloads: what was asked for meanwhile is gathered. */
+void acs_gathered(ChannelLoop *loop, ChannelConn *conn);
 /* Another session asked for the instance: the peer has to show that it lives. */
 void acs_probe(ChannelLoop *loop, ChannelConn *conn);
 

@@ -73,6 +73,7 @@ static GHashTable *sessions_of(const ChannelLoop *loop, const ChannelConn *conn)
 static void open_session(ChannelLoop *loop, ChannelConn *conn, ChannelAdmission *admission)
 {
     conn->ci_id = admission->ci_id;
+    conn->credentials = admission->credentials;
     conn->send_credentials = admission->send_credentials;
     conn->session = g_steal_pointer(&admission->session);
     conn->account_id = g_steal_pointer(&admission->account_id);

@@ -42,7 +42,7 @@ AgentRow *agents_find(DbTx *tx, const char *account_id, const char *container_in
     g_autoptr(PGresult) res =
         db_query(tx, error,
                  COLUMNS " WHERE i.account_id = $1 AND i.container_instance_id = $2"
-                         " FOR UPDATE OF i",
+                         " FOR NO KEY UPDATE OF i",
                  DB_ARGS(account_id, container_instance_id));
 
     return agent_from_rows(res);
@@ -54,7 +54,7 @@ AgentRow *agents_find_by_ec2(DbTx *tx, const char *account_id, const char *ec2_i
     g_autoptr(PGresult) res = db_query(
         tx, error,
         COLUMNS " WHERE i.account_id = $1 AND i.ec2_instance_id = $2 AND i.status <> 'INACTIVE'"
-                " FOR UPDATE OF i",
+                " FOR NO KEY UPDATE OF i",
         DB_ARGS(account_id, ec2_instance_id));
 
     return agent_from_rows(res);

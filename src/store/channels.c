@@ -88,15 +88,18 @@ static void take_claimed(const PGresult *res, int row, ChannelClaim *claims, gsi
     "  USING (ci_id) WHERE i.status <> 'INACTIVE' AND (i.channel_owner IS NULL"                    \
     "   OR i.channel_session = a.former"                                                           \
     "   OR i.channel_owner <> ALL (ARRAY(SELECT daemon_id FROM daemons)))"                         \
-    "  ORDER BY ci_id FOR UPDATE OF i),"                                                           \
+    "  ORDER BY ci_id FOR NO KEY UPDATE OF i),"                                                    \
     " taken AS (UPDATE container_instances i SET channel_owner = $1, channel_session = f.session," \
     "  connected_at = now(), last_frame_at = now(), disconnect_cause = NULL,"                      \
     "  agent_version = coalesce(f.version, agent_version),"                                        \
     "  agent_hash = coalesce(f.hash, agent_hash),"                                                 \
     "  docker_version = coalesce(f.docker, docker_version), version = i.version + 1"               \
-    "  FROM free f WHERE i.ci_id = f.ci_id RETURNING i.ci_id, i.cluster_id, i.channel_session),"   \
+    "  FROM free f WHERE i.ci_id = f.ci_id RETURNING i.ci_id, i.cluster_id, i.channel_session,"    \
+    " i.lost_at),"                                                                                 \
     " woken AS MATERIALIZED (SELECT pg_notify('berth_wake', 'cluster:' || cluster_id) AS told"     \
-    "  FROM taken GROUP BY cluster_id)"                                                            \
+    "  FROM taken GROUP BY cluster_id UNION ALL SELECT pg_notify('berth_wake', "                   \
+    "'container_instance:' || ci_id)"                                                              \
+    " FROM taken WHERE lost_at IS NOT NULL)"                                                       \
     " SELECT n.channel_session, EXISTS (SELECT 1 FROM tasks t WHERE t.ci_id = n.ci_id"             \
     "   AND t.last_status <> 'STOPPED'"                                                            \
     "   AND (t.sent_status IS DISTINCT FROM t.desired_status OR (" UNACKED "))),"                  \
@@ -159,7 +162,7 @@ gboolean channels_release(DbTx *tx, const ChannelEnds *ends, GError **error)
                    "WITH held AS (SELECT ci_id, cause FROM container_instances JOIN"
                    "  unnest($1::bigint[], $2::text[], $3::text[]) AS e (ci_id, session, cause)"
                    "  USING (ci_id) WHERE channel_session = e.session"
-                   "  ORDER BY ci_id FOR UPDATE OF container_instances),"
+                   "  ORDER BY ci_id FOR NO KEY UPDATE OF container_instances),"
                    " freed AS (UPDATE container_instances i SET channel_owner = NULL,"
                    "  channel_session = NULL, disconnected_at = now(), disconnect_cause = h.cause,"
                    "  version = version + 1 FROM held h WHERE i.ci_id = h.ci_id"
@@ -281,7 +284,7 @@ GPtrArray *channels_work(DbTx *tx, gint64 ci_id, ChannelWork which, guint limit,
         " LEFT JOIN services s ON s.service_id = t.service_id"
         " WHERE t.ci_id = $1 AND t.last_status <> 'STOPPED'"
         " AND (t.sent_status IS DISTINCT FROM t.desired_status OR ($2 AND " UNACKED "))"
-        " ORDER BY t.desired_status DESC, t.task_key LIMIT $3 FOR UPDATE OF t",
+        " ORDER BY t.desired_status DESC, t.task_key LIMIT $3 FOR NO KEY UPDATE OF t",
         DB_ARGS(db_int(tx, ci_id), db_bool(which == CHANNEL_UNACKED), db_int(tx, limit)));
     if (!res)
         return NULL;
@@ -344,11 +347,17 @@ gboolean channels_sent(DbTx *tx, gint64 ci_id, const GPtrArray *tasks,
                          db_text_array(tx, message_ids, (gssize)tasks->len)),
                  NULL))
         return FALSE;
+    return channels_number(tx, ci_id, tasks->len, ret_first, error);
+}
+
+gboolean channels_number(DbTx *tx, gint64 ci_id, guint count, gint64 *ret_first, GError **error)
+{
     g_autoptr(PGresult) res =
         db_query(tx, error,
                  "UPDATE container_instances SET sequence = sequence + $2 WHERE ci_id = $1"
                  " RETURNING sequence - $2 + 1",
-                 DB_ARGS(db_int(tx, ci_id), db_int(tx, tasks->len)));
+                 DB_ARGS(db_int(tx, ci_id), db_int(tx, count)));
+
     if (!res)
         return FALSE;
     *ret_first = PQntuples(res) > 0 ? db_int64(res, 0, 0) : 1;

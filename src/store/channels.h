@@ -126,6 +126,8 @@ gboolean channels_fail_task(DbTx *tx, gint64 task_key, const char *reason, GErro
  * numbers; *ret_first is the first. */
 gboolean channels_sent(DbTx *tx, gint64 ci_id, const GPtrArray *tasks,
                        const char *const *message_ids, gint64 *ret_first, GError **error);
+/* Takes count of the instance's sequence numbers; *ret_first is the first. */
+gboolean channels_number(DbTx *tx, gint64 ci_id, guint count, gint64 *ret_first, GError **error);
 /* The agent has these messages; ends with NULL. */
 gboolean channels_acked(DbTx *tx, gint64 ci_id, const char *const *message_ids, GError **error);
 

@@ -29,14 +29,15 @@ Cluster *clusters_get(DbTx *tx, const char *account_id, const char *name, Cluste
                       GError **error)
 {
     g_autoptr(PGresult) res =
-        lock == CLUSTER_LOCK ? db_query(tx, error,
-                                        "SELECT " COLUMNS " FROM clusters WHERE account_id = $1"
-                                        " AND cluster_name = $2 AND status = 'ACTIVE' FOR UPDATE",
-                                        DB_ARGS(account_id, name))
-                             : db_query(tx, error,
-                                        "SELECT " COLUMNS " FROM clusters WHERE account_id = $1"
-                                        " AND cluster_name = $2 AND status = 'ACTIVE'",
-                                        DB_ARGS(account_id, name));
+        lock == CLUSTER_LOCK
+            ? db_query(tx, error,
+                       "SELECT " COLUMNS " FROM clusters WHERE account_id = $1"
+                       " AND cluster_name = $2 AND status = 'ACTIVE' FOR NO KEY UPDATE",
+                       DB_ARGS(account_id, name))
+            : db_query(tx, error,
+                       "SELECT " COLUMNS " FROM clusters WHERE account_id = $1"
+                       " AND cluster_name = $2 AND status = 'ACTIVE'",
+                       DB_ARGS(account_id, name));
     if (!res)
         return NULL;
     if (PQntuples(res) == 0)
@@ -52,7 +53,7 @@ gboolean clusters_get_by_id(DbTx *tx, gint64 cluster_id, ClusterLock lock, char 
         lock == CLUSTER_LOCK
             ? db_query(tx, error,
                        "SELECT " COLUMNS ", account_id FROM clusters WHERE cluster_id = $1"
-                       " FOR UPDATE",
+                       " FOR NO KEY UPDATE",
                        DB_ARGS(id))
             : db_query(tx, error,
                        "SELECT " COLUMNS ", account_id FROM clusters WHERE cluster_id = $1",

@@ -178,7 +178,7 @@ gboolean agent_facts(DbTx *tx, gint64 ci_id, AgentFacts *f, gboolean *ret_found,
         " (SELECT count(*) FROM tasks t WHERE t.ci_id = ci.ci_id AND t.last_status <> "
         "'STOPPED'), " HOST_OFF
         " FROM container_instances ci LEFT JOIN instances i ON i.instance_id = ci.ec2_instance_id"
-        " WHERE ci.ci_id = $1 FOR UPDATE OF ci",
+        " WHERE ci.ci_id = $1 FOR NO KEY UPDATE OF ci",
         DB_ARGS(db_int(tx, ci_id)));
 
     if (!res)

@@ -60,7 +60,7 @@ gboolean services_find(DbTx *tx, gint64 cluster_id, const char *name, ServiceLoc
             ? db_query(tx, error,
                        "SELECT " COLUMNS " FROM " FROM " WHERE s.cluster_id = $1"
                        " AND s.service_name = $2 ORDER BY s.status = 'INACTIVE', s.service_id DESC"
-                       " LIMIT 1 FOR UPDATE OF s",
+                       " LIMIT 1 FOR NO KEY UPDATE OF s",
                        args)
             : db_query(tx, error,
                        "SELECT " COLUMNS " FROM " FROM " WHERE s.cluster_id = $1"
@@ -84,7 +84,7 @@ gboolean services_get_by_id(DbTx *tx, gint64 service_id, ServiceLock lock, EcsSe
         lock == SERVICE_LOCK
             ? db_query(tx, error,
                        "SELECT " COLUMNS " FROM " FROM " WHERE s.service_id = $1"
-                       " FOR UPDATE OF s",
+                       " FOR NO KEY UPDATE OF s",
                        args)
             : db_query(tx, error, "SELECT " COLUMNS " FROM " FROM " WHERE s.service_id = $1", args);
 

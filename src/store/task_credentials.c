@@ -35,7 +35,7 @@ GPtrArray *task_credentials_due(DbTx *tx, gint64 ci_id, gboolean all, gint64 unt
         " JOIN task_credentials c USING (task_key)"
         " WHERE t.ci_id = $1 AND t.last_status <> 'STOPPED' AND t.desired_status = 'RUNNING'"
         " AND ($2 OR c.expires_at <= $3 OR (NOT c.acked AND c.sent_at < now() - interval '30 s'))"
-        " ORDER BY c.task_key, c.kind FOR UPDATE OF t",
+        " ORDER BY c.task_key, c.kind FOR NO KEY UPDATE OF t",
         DB_ARGS(db_int(tx, ci_id), db_bool(all), db_time(tx, until_us)));
 
     if (!res)
@@ -50,6 +50,15 @@ GPtrArray *task_credentials_due(DbTx *tx, gint64 ci_id, gboolean all, gint64 unt
         g_ptr_array_add(list, one);
     }
     return list;
+}
+
+gboolean task_credentials_forgotten(DbTx *tx, gint64 ci_id, GError **error)
+{
+    return db_exec(tx, error,
+                   "UPDATE task_credentials c SET acked = false FROM tasks t"
+                   " WHERE t.task_key = c.task_key AND t.ci_id = $1 AND c.acked"
+                   " AND t.last_status <> 'STOPPED'",
+                   DB_ARGS(db_int(tx, ci_id)), NULL);
 }
 
 gboolean task_credentials_acked(DbTx *tx, gint64 ci_id, const char *const *ids, GError **error)

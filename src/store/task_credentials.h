@@ -26,6 +26,9 @@ typedef struct {
  * array. */
 GPtrArray *task_credentials_due(DbTx *tx, gint64 ci_id, gboolean all, gint64 until_us,
                                 GError **error);
+/* The instance's agent has none any more: what it had acknowledged is sent again, in this session
+ * or a later one. */
+gboolean task_credentials_forgotten(DbTx *tx, gint64 ci_id, GError **error);
 /* Agents have those of these names; ends with NULL. */
 gboolean task_credentials_acked(DbTx *tx, gint64 ci_id, const char *const *ids, GError **error);
 

@@ -22,7 +22,7 @@ ReportedTask *task_reports_find(DbTx *tx, const char *account_id, const char *ta
                  "SELECT t.task_key, t.ci_id, t.cluster_id, t.service_id, i.ec2_instance_id,"
                  " t.last_status, t.stop_code, t.ever_running"
                  " FROM tasks t JOIN container_instances i USING (ci_id)"
-                 " WHERE t.account_id = $1 AND t.task_id = $2 FOR UPDATE OF t",
+                 " WHERE t.account_id = $1 AND t.task_id = $2 FOR NO KEY UPDATE OF t",
                  DB_ARGS(account_id, task_id));
     if (!res || PQntuples(res) == 0)
         return NULL;
@@ -73,6 +73,20 @@ gboolean task_reports_containers(DbTx *tx, gint64 task_key, const json_t *contai
             DB_ARGS(db_int(tx, task_key), text), &rows))
         return FALSE;
     *ret_changed += rows;
+    return TRUE;
+}
+
+gboolean task_reports_ran(DbTx *tx, gint64 task_key, gboolean *ret_ran, GError **error)
+{
+    g_autoptr(PGresult) res =
+        db_query(tx, error,
+                 "SELECT coalesce(bool_and(exit_code IS NOT NULL), false) FROM containers"
+                 " WHERE task_key = $1 AND last_status = 'STOPPED'",
+                 DB_ARGS(db_int(tx, task_key)));
+
+    if (!res)
+        return FALSE;
+    *ret_ran = db_truth(res, 0, 0);
     return TRUE;
 }
 

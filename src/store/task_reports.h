@@ -34,6 +34,10 @@ ReportedTask *task_reports_find(DbTx *tx, const char *account_id, const char *ta
 gboolean task_reports_containers(DbTx *tx, gint64 task_key, const json_t *containers,
                                  guint *ret_changed, GError **error);
 
+/* Whether the task ran, though it may never have been RUNNING: every container that has stopped has
+ * an exit code, and there is one. */
+gboolean task_reports_ran(DbTx *tx, gint64 task_key, gboolean *ret_ran, GError **error);
+
 typedef struct {
     const char *status;    /* "PENDING", "RUNNING", "STOPPED" */
     const char *stop_code; /* of a task that stopped by itself; else NULL */

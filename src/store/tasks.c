@@ -256,7 +256,7 @@ gboolean tasks_stop(DbTx *tx, const gint64 *keys, gsize count, const char *stop_
                "     AND ci.status = 'INACTIVE') AS over"
                "   FROM tasks t WHERE t.task_key = ANY($1::bigint[]) AND t.desired_status = "
                "'RUNNING'"
-               "   AND t.last_status <> 'STOPPED' ORDER BY t.task_key FOR UPDATE),"
+               "   AND t.last_status <> 'STOPPED' ORDER BY t.task_key FOR NO KEY UPDATE),"
                " asked AS (UPDATE tasks t SET desired_status = 'STOPPED', stop_code = $2,"
                "   stopped_reason = $3, stopping_at = now(), version = t.version + 1,"
                "   last_status = CASE WHEN over THEN 'STOPPED' ELSE t.last_status END,"

@@ -1,4 +1,5 @@
-"""A simulated stock Amazon ECS agent, of version 1.70.0 or 1.105.1, that lives on its own.
+"""A simulated stock Amazon ECS agent, of version 1.70.0 or 1.105.1, that lives on its own ("1.60.0"
+is one of the former's kind that says fewer capabilities).
 
 Where agent_sim.py lets a test decide about every frame, this one behaves as the Amazon agent does:
 it registers and compares every attribute, discovers, keeps both channels, acknowledges what its
@@ -53,8 +54,22 @@ ATTRIBUTES = {
                [{"name": f"{B}docker-remote-api.1.{n}"} for n in range(17, 33) if n not in (26, 27, 31)] +
                [{"name": "ecs.os-type-detailed", "value": "debian_12"}],
 }
+ATTRIBUTES["1.60.0"] = [a for a in ATTRIBUTES["1.70.0"] if a["name"] not in (
+    A + "full-sync", A + "network.container-port-range", A + "docker-plugin.local")]
 VALUED = [{"name": "ecs.os-type", "value": "linux"}, {"name": "ecs.os-family", "value": "LINUX"},
           {"name": "ecs.cpu-architecture", "value": "x86_64"}]
+
+
+def check_manifest(message):
+    """What the decoder of a TaskManifestMessage would stumble over."""
+    texts = ("messageId", "clusterArn", "containerInstanceArn")
+    faults = [f"manifest: {k}" for k in texts if not isinstance(message.get(k), str)]
+    faults += [f"manifest: {k}" for k in ("generatedAt", "timeline") if type(message.get(k)) is not int]
+    for task in message.get("tasks", [None]):
+        if not isinstance(task, dict) or task.get("desiredStatus") not in ("RUNNING", "STOPPED") or \
+                not all(str(task.get(k)).startswith("arn:aws:ecs:") for k in ("taskArn", "taskClusterArn")):
+            faults.append(f"manifest: task {task!r}")
+    return faults
 
 
 class Exit(Exception):
@@ -147,14 +162,15 @@ class StockAgent:
     ids = iter(range(1, 1 << 30))
 
     def __init__(self, berth, dialect="1.70.0", cluster="default", disk=None, keys=None,
-                 memory_mib=1983, attributes=None, host_ports=None):
+                 memory_mib=1983, attributes=None, tags=None):
         self.berth, self.dialect, self.cluster = berth, dialect, cluster
         self.newer = is_newer(dialect)
         self.keys = Credentials(*(keys or (berth.access_key, berth.secret_key)))
         self.disk = disk if disk is not None else {"arn": None, "tasks": {}, "timeline": 0}
         self.tasks = {} if disk is None else disk["tasks"]
         self.disk["tasks"] = self.tasks
-        self.memory_mib, self.custom = memory_mib, attributes or []
+        self.memory_mib, self.custom, self.tags = memory_mib, attributes or [], tags
+        self.ports = {r["name"]: r["stringSetValue"] for r in RESOURCES if "stringSetValue" in r}
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
         self.running = False
@@ -168,6 +184,7 @@ class StockAgent:
         # what happened, for tests
         self.registered = None
         self.calls = []             # (action, seconds, error code or None)
+        self.manifests, self.named = [], []  # messages, and task ARNs named in answer to them
         self.payloads, self.faults, self.refused, self.closes = [], [], [], []
         self.types, self.acs_opened, self.tcs_opened, self.published = [], 0, 0, 0
         self.waiting = []
@@ -215,7 +232,11 @@ class StockAgent:
                  "instanceIdentityDocument": "", "instanceIdentityDocumentSignature": "",
                  "attributes": self.attributes(),
                  "totalResources": [dict(r, integerValue=self.memory_mib)
-                                    if r["name"] == "MEMORY" else r for r in RESOURCES]}
+                                    if r["name"] == "MEMORY" else
+                                    dict(r, stringSetValue=self.ports[r["name"]])
+                                    if r["name"] in self.ports else r for r in RESOURCES]}
+        if self.tags:
+            asked["tags"] = self.tags
         if self.disk["arn"]:
             asked["containerInstanceArn"] = self.disk["arn"]
         answer = self.call("RegisterContainerInstance", asked)["containerInstance"]
@@ -379,13 +400,16 @@ class StockAgent:
         self.ack(message)
 
     def take_manifest(self, message):
+        self.faults += check_manifest(message)
         if message["timeline"] <= self.disk["timeline"]:
             return
+        self.manifests.append(message)
         self.disk["timeline"] = message["timeline"]
         self.ack(message)
         listed = {t["taskArn"] for t in message["tasks"] if t["desiredStatus"] == "RUNNING"}
         strangers = [t.arn for t in self.tasks.values()
                      if t.desired == "RUNNING" and t.arn not in listed]
+        self.named += strangers
         if strangers:
             self.answer("TaskStopVerificationMessage", {"messageId": message["messageId"],
                         "stopCandidates": [{"taskArn": a, "desiredStatus": "STOPPED",

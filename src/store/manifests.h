@@ -1,0 +1,18 @@
+/*
+ * store/manifests.h - what an agent should be running, to be compared with what it runs
+ *
+ * Errors: those of db.h.
+ * Source: agent protocol, full task sync.
+ */
+#pragma once
+
+#include "store/db.h"
+
+/* Ids of the tasks that are to run on the container instance, ending with NULL, and the number that
+ * the manifest gets: the next of its payloads' sequence. *ret_timeline is 0 (and the list empty)
+ * for an agent that does not say that it takes manifests. Caller frees. */
+char **manifests_make(DbTx *tx, gint64 ci_id, gint64 *ret_timeline, GError **error);
+
+/* Those of the task ids (ending with NULL) that are not to run on the container instance: stopped,
+ * placed elsewhere, or known to nobody. Caller frees. */
+char **manifests_strays(DbTx *tx, gint64 ci_id, const char *const *task_ids, GError **error);
