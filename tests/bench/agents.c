@@ -6,7 +6,9 @@
  * Agent n is container instance lpad(to_hex(n), 32, '0') of cluster "default", registered by SQL.
  * Each keeps an ACS channel, the first TELEMETRY ones a TCS channel too, answers heartbeats, publishes
  * idle metrics every 20 s, acknowledges payloads and comes back with a backoff, as stock agents do:
- * full TLS handshakes, chain verified, every upgrade signed.
+ * full TLS handshakes, never resumed, with the preferences of Go's TLS, chain and name ("HOST:PORT")
+ * verified, every upgrade signed. All of them sign with one key, which berthd keeps in its cache:
+ * agents with keys of their own cost one more statement each.
  *
  * Orders are lines on standard input, each answered by one JSON object:
  *     settle SECONDS   until every channel is open
@@ -15,6 +17,8 @@
  *     drop SECONDS     break every connection at once, then settle
  *     tasks COUNT RATE commit COUNT tasks, RATE a second, each on an agent of its own, and see how
  *                      long after its commit was asked for each payload is at its agent
+ *     storm COUNT RATE the same, and break every connection at once in the midst of it: until every
+ *                      channel is open and every payload is at its agent
  * Bounded: no order lasts longer than 300 s.
  */
 #include "base/clock.h"
@@ -46,6 +50,9 @@
 #define MESSAGE_MAX     (1 << 20)
 #define TASKS_MAX       20000
 #define TICK_MS         50
+/* As crypto/tls of Go has them: RSA first. */
+#define SIGNATURES "rsa_pss_rsae_sha256:ecdsa_secp256r1_sha256:ed25519:rsa_pss_rsae_sha384:"\
+                   "rsa_pss_rsae_sha512:rsa_pkcs1_sha256:ecdsa_secp384r1_sha384"
 #define SOURCES         16 /* loopback addresses that connections come from: ports are few */
 
 typedef enum { AWAY, CONNECTING, SHAKING, ASKING, OPEN } Stage;
@@ -77,6 +84,8 @@ static struct {
     guint open;
     guint64 anew; /* connects there must have been */
     guint64 connects, failures, heartbeats, published, payloads;
+    guint arrived; /* tasks whose payload has come, however often */
+    guint asked;   /* tasks committed by earlier orders */
     gint64 asked_us[TASKS_MAX + 1], arrived_us[TASKS_MAX + 1];
 } world;
 
@@ -214,8 +223,10 @@ static void note_arrival(const char *text)
     guint64 task = id ? g_ascii_strtoull(id + 1, NULL, 16) : 0;
 
     world.payloads++;
-    if (task > 0 && task <= TASKS_MAX && !world.arrived_us[task])
-        world.arrived_us[task] = clock_now_us();
+    if (task == 0 || task > TASKS_MAX || world.arrived_us[task])
+        return;
+    world.arrived_us[task] = clock_now_us();
+    world.arrived++;
 }
 
 static void on_text(Ws *ws G_GNUC_UNUSED, const char *text, gsize length G_GNUC_UNUSED,
@@ -451,8 +462,9 @@ static void *commit_all(void *arg)
     DbPool *pool = db_pool_new(world.argv[DSN], "berth_owner", 1);
     gint64 begin_us = clock_now_us();
 
-    for (guint n = 1; n <= commits->count && !error; n++) {
-        gint64 due_us = begin_us + (gint64)(n - 1) * CLOCK_SECOND_US / commits->rate;
+    for (guint i = 0; i < commits->count && !error; i++) {
+        guint n = world.asked + 1 + i;
+        gint64 due_us = begin_us + (gint64)i * CLOCK_SECOND_US / commits->rate;
         gint64 wait_us = due_us - clock_now_us();
         if (wait_us > 0)
             g_usleep((gulong)wait_us);
@@ -468,7 +480,8 @@ static Commits commits;
 
 static gboolean all_arrived(void)
 {
-    return g_atomic_int_get(&commits.done) && world.payloads >= commits.count;
+    return g_atomic_int_get(&commits.done) && world.arrived >= world.asked + commits.count &&
+           all_open();
 }
 
 static int compare(gconstpointer a, gconstpointer b)
@@ -478,28 +491,48 @@ static int compare(gconstpointer a, gconstpointer b)
     return x < y ? -1 : x > y;
 }
 
-static void run_tasks(guint count, guint rate)
+static void drop_all(void)
 {
-    g_autoptr(GArray) took_us = g_array_new(FALSE, FALSE, sizeof(gint64));
-    pthread_t thread;
+    for (guint i = 0; i < world.link_count; i++)
+        link_end(&world.links[i], FALSE);
+}
 
-    commits = (Commits){ .count = CLAMP(count, 1, TASKS_MAX), .rate = MAX(rate, 1) };
-    pthread_create(&thread, NULL, commit_all, &commits);
-    double seconds = live((double)commits.count / commits.rate + 30, all_arrived);
-    pthread_join(thread, NULL);
-    for (guint n = 1; n <= commits.count; n++) {
+/* What each of the order's tasks took, in order. */
+static GArray *tasks_took_us(void)
+{
+    GArray *took_us = g_array_new(FALSE, FALSE, sizeof(gint64));
+
+    for (guint n = world.asked + 1; n <= world.asked + commits.count; n++) {
         gint64 took = world.arrived_us[n] - world.asked_us[n];
         if (world.arrived_us[n])
             g_array_append_val(took_us, took);
     }
     g_array_sort(took_us, compare);
+    return took_us;
+}
+
+static void run_tasks(const char *order, guint count, guint rate)
+{
+    double takes = (double)count / MAX(rate, 1), seconds = 0;
+    pthread_t thread;
+
+    commits = (Commits){ .count = MIN(count, TASKS_MAX - world.asked), .rate = MAX(rate, 1) };
+    pthread_create(&thread, NULL, commit_all, &commits);
+    if (strcmp(order, "storm") == 0) {
+        seconds = live(takes / 4, NULL);
+        drop_all();
+    }
+    seconds += live(takes + 120, all_arrived);
+    pthread_join(thread, NULL);
+    g_autoptr(GArray) took_us = tasks_took_us();
     const gint64 *t = (const gint64 *)(const void *)took_us->data;
     guint got = took_us->len;
-    printf("{\"order\": \"tasks\", \"seconds\": %.2f, \"asked\": %u, \"arrived\": %u, "
+    printf("{\"order\": \"%s\", \"seconds\": %.2f, \"asked\": %u, \"arrived\": %u, \"open\": %u, "
            "\"p50_ms\": %.2f, \"p99_ms\": %.2f, \"max_ms\": %.2f}\n",
-           seconds, commits.count, got, got ? (double)t[got / 2] / 1000 : -1,
+           order, seconds, commits.count, got, world.open, got ? (double)t[got / 2] / 1000 : -1,
            got ? (double)t[got * 99 / 100] / 1000 : -1, got ? (double)t[got - 1] / 1000 : -1);
     fflush(stdout);
+    world.asked += commits.count;
 }
 
 static void obey(const char *line)
@@ -508,21 +541,21 @@ static void obey(const char *line)
     double first = 0, second = 0;
 
     sscanf(line, "%15s %lf %lf", order, &first, &second);
-    if (strcmp(order, "tasks") == 0) {
-        run_tasks((guint)first, (guint)second);
+    if (strcmp(order, "tasks") == 0 || strcmp(order, "storm") == 0) {
+        run_tasks(order, (guint)first, (guint)second);
         return;
     }
     if (strcmp(order, "again") == 0)
         world.anew = world.connects + world.link_count;
     if (strcmp(order, "drop") == 0)
-        for (guint i = 0; i < world.link_count; i++)
-            link_end(&world.links[i], FALSE);
+        drop_all();
     tell(order, live(first, strcmp(order, "run") == 0 ? NULL : all_open));
 }
 
 static gboolean set_up(char **argv)
 {
     struct rlimit files;
+    g_autofree char *name = g_strdup_printf("%s:%s", argv[HOST], argv[PORT]);
     guint count = (guint)atoi(argv[COUNT]), telemetry = (guint)atoi(argv[TELEMETRY]);
 
     signal(SIGPIPE, SIG_IGN);
@@ -536,6 +569,8 @@ static gboolean set_up(char **argv)
     world.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     world.tls = SSL_CTX_new(TLS_client_method());
     SSL_CTX_set_verify(world.tls, SSL_VERIFY_PEER, NULL);
+    SSL_CTX_set1_sigalgs_list(world.tls, SIGNATURES);
+    X509_VERIFY_PARAM_set1_host(SSL_CTX_get0_param(world.tls), name, 0);
     SSL_CTX_set_mode(world.tls, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                                     SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     world.link_count = count + telemetry;

@@ -3,7 +3,8 @@
     /usr/bin/python3 tests/bench/agents.py [COUNT]     (10000; run by `make bench`)
 
 Client, server and database share this machine's processors: times say what all three need
-together; processor time of berthd is its own (utime + stime of its process). Each agent has a control
+together; processor time of berthd is its own (utime + stime of its process). Statements are
+those of all sessions, by pg_stat_statements. Each agent has a control
 channel; as many telemetry channels as the limit of open files leaves (2 files an agent).
 """
 
@@ -103,15 +104,34 @@ class Agents:
         self.process.wait(timeout=60)
 
 
+def statements(berth, text):
+    return berth.sql(text, database="postgres", user="postgres")
+
+
 def settle(name, order, berth, agents):
     clock = Clock(berth, agents)
+    before = agents.order("run 0")
+    statements(berth, "SELECT pg_stat_statements_reset()")
     got = agents.order(order)
-    line(name, f"{got['seconds']:.1f} s, {got['open']} of {got['links']} channels; "
-               f"processor seconds: {clock.told()}")
+    calls = int(statements(berth, "SELECT sum(calls) FROM pg_stat_statements")[0][0])
+    line(name, f"{got['seconds']:.1f} s, {got['open']} of {got['links']} channels, "
+               f"{got['failures'] - before['failures']} tries in vain, {calls / got['links']:.2f} statements "
+               f"a channel; processor seconds: {clock.told()}")
+
+
+def storm(berth, agents):
+    """Nothing that was committed is lost while everybody comes back."""
+    clock = Clock(berth, agents)
+    got = agents.order("storm 2000 200")
+    line("2000 tasks committed while all connections break",
+         f"{got['seconds']:.1f} s until {got['arrived']} of {got['asked']} are at their agents and "
+         f"{got['open']} channels open, p50 {got['p50_ms']:.1f} ms  max {got['max_ms'] / 1000:.1f} s; "
+         f"processor seconds: {clock.told()}")
 
 
 def measure(berth, agents):
     pid = berth.daemon.pid
+    statements(berth, "CREATE EXTENSION pg_stat_statements")
     line("berthd without agents", f"{memory_mib(pid):.0f} MiB")
     settle("all connect at once", "settle 120", berth, agents)
     line("berthd with all of them", f"{memory_mib(pid):.0f} MiB")
@@ -129,6 +149,7 @@ def measure(berth, agents):
          f"({got['arrived']} of {got['asked']} arrived)")
     settle("all connections break, all come back", "drop 120", berth, agents)
     line("berthd then", f"{memory_mib(pid):.0f} MiB")
+    storm(berth, agents)
     berth.restart(signal.SIGKILL)
     settle("berthd is killed and started, all come back", "again 120", berth, agents)
     line("berthd then", f"{memory_mib(berth.daemon.pid):.0f} MiB")
