@@ -327,6 +327,44 @@ def telemetry():
           "an idle machine says so")
 
 
+def asks_little():
+    """Calls are counted once the agent is warm; a second task shows that nothing comes late."""
+    def both():
+        for name in "counted", "after":
+            rig.mock.wait_report(rig.run(name, rig.container()), "RUNNING")
+
+    rig.mock.wait_report(rig.run("warm", rig.container()), "RUNNING")
+    calls = rig.docker_calls(both)
+    id_, = rig.containers(TASK + "counted")
+    name = rig.inspect(id_)["Name"].strip("/")
+    counted = [c.replace(id_, "ID").replace(name, "NAME") for c in calls if (id_ in c or name in c) and "/stats" not in c]
+    equal(counted, ["POST /containers/create?name=NAME", "GET /containers/ID/json", "POST /containers/ID/start",
+                    "GET /containers/ID/json"])
+    equal([c for c in calls if c.startswith("GET /info")], [])
+    equal(len([c for c in calls if "/images/" in c]), 2 * 2)
+    for name in "warm", "counted", "after":
+        rig.stop_task(TASK + name)
+
+
+def starts_while_others_stop():
+    stubborn = [rig.run("stubborn%d" % n, rig.container(command="trap '' TERM; while :; do sleep 1; done", stopTimeout=60))
+                for n in range(14)]
+    for arn in stubborn:
+        rig.mock.wait_report(arn, "RUNNING", 60)
+    for n, arn in enumerate(stubborn):
+        rig.mock.payload("stop-stubborn%d" % n, {"arn": arn, "desiredStatus": "STOPPED"})
+    for n in range(len(stubborn)):
+        rig.mock.wait_ack("stop-stubborn%d" % n)
+    rig.mock.wait_report(rig.run("new", rig.container(stopTimeout=1)), "RUNNING", 50)
+    check(not any(r["status"] == "STOPPED" for arn in stubborn for r in rig.mock.reports(arn)),
+          "no stop was over before the start")
+    for arn in stubborn:
+        rig.docker("kill", rig.containers(arn)[0])
+    rig.stop_task(TASK + "new")
+    for arn in stubborn + [TASK + "new"]:
+        rig.mock.wait_report(arn, "STOPPED", 60)
+
+
 def survives_kill():
     lives = rig.run("lives", rig.container(command="echo run >> /out/lives; sleep 1000", stopTimeout=1,
                                            mountPoints=[rig.OUT_MOUNT]), volumes=[rig.out_volume()])
@@ -504,6 +542,8 @@ CASES = [
     ("many tasks at once start and stop", many_at_once),
     ("metrics, health and the runtime's state are told", telemetry),
     ("a container removed by another is reported", removed_behind_its_back),
+    ("a container is made and started by four calls", asks_little),
+    ("a task starts while more others stop than workers start", starts_while_others_stop),
     ("kill -9 of the agent loses and doubles nothing", survives_kill),
     ("a restart of Docker is survived", survives_docker("restart")),
     ("a crash of Docker is survived", survives_docker("kill")),

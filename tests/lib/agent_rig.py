@@ -2,6 +2,7 @@
 registry, a CA, the mock control plane over TLS, and the agent itself. TAP on standard output."""
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -145,6 +146,38 @@ class Rig:
         """Ids of all containers of a task, stopped ones too."""
         return self.docker("ps", "-aq", "--no-trunc", "--filter",
                            "label=com.amazonaws.ecs.task-arn=" + task).split()
+
+    def _debug(self, on):
+        with open(self.docker_dir + "/daemon.json", "w") as f:
+            json.dump({"debug": on}, f)
+        with open(self.docker_dir + "/docker.pid") as f:
+            os.kill(int(f.read()), signal.SIGHUP)
+
+    def docker_calls(self, function):
+        """What everybody asks of Docker while function runs: "METHOD /path?query" without the version, in turn.
+        Docker itself tells, which is bidden to log them for that time."""
+        path = self.docker_dir + "/dockerd.log"
+        mark = os.path.getsize(path)
+
+        def calls():
+            with open(path) as f:
+                f.seek(mark)
+                # msg="Calling POST /v1.41/containers/create?name=x", and newer ones say more behind it
+                found = re.findall(r'Calling ([A-Z]+) (?:/v[0-9.]+)?(/[^ "]*)', f.read())
+            return [" ".join(call) for call in found]
+
+        self._debug(True)
+        try:
+            for _ in range(100):
+                self.docker("version")
+                if calls():
+                    break
+                time.sleep(0.05)
+            before = len(calls())
+            function()
+            return calls()[before:]
+        finally:
+            self._debug(False)
 
     # -- the agent
 
