@@ -3,6 +3,7 @@
 #include "base/errors.h"
 #include "base/id.h"
 #include "base/log.h"
+#include "server/http_deadline.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -16,7 +17,9 @@
 #define DISCARD_MAX       (8 * HTTP_BODY_MAX)
 #define TOO_LARGE         "the request is larger than 1 MiB\n"
 #define IDLE_SECONDS      75
-#define BODY_DEADLINE_MS  30000
+#define REQUEST_MS        30000                        /* for a handshake, or a request */
+#define ANSWER_MS         60000                        /* for the peer to take it */
+#define PAUSE_MS          (IDLE_SECONDS * 1000 + 5000) /* until the next has begun */
 #define CONNECTION_MEMORY (40 * 1024)
 #define CONNECTIONS_MAX   8192
 #define PER_ADDRESS_MAX   1024
@@ -26,6 +29,7 @@
 struct HttpServer {
     const Api *api;
     struct MHD_Daemon *daemon;
+    HttpDeadlines *deadlines;
     char *certificate;
     char *key;
     gint active; /* atomic: requests begun and not yet answered */
@@ -35,28 +39,36 @@ struct HttpServer {
 typedef struct {
     char *uri; /* raw, with its query string */
     GString *body;
-    gint64 deadline_ms;
     gboolean begun;   /* counted as active */
     gboolean refused; /* too large: its body is read and thrown away, so that the peer hears why */
     gsize received;
 } HttpCall;
 
-static void *call_new(void *cls G_GNUC_UNUSED, const char *uri,
-                      struct MHD_Connection *connection G_GNUC_UNUSED)
+static HttpPeer *peer_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+    return info ? info->socket_context : NULL;
+}
+
+static void *call_new(void *cls G_GNUC_UNUSED, const char *uri, struct MHD_Connection *connection)
 {
     HttpCall *call = g_new0(HttpCall, 1);
 
+    http_peer_expect(peer_of(connection), REQUEST_MS);
     call->uri = g_strdup(uri);
     return call;
 }
 
-static void call_done(void *cls, struct MHD_Connection *connection G_GNUC_UNUSED, void **con_cls,
+static void call_done(void *cls, struct MHD_Connection *connection, void **con_cls,
                       enum MHD_RequestTerminationCode how G_GNUC_UNUSED)
 {
     HttpServer *server = cls;
     HttpCall *call = *con_cls;
 
     *con_cls = NULL;
+    http_peer_expect(peer_of(connection), PAUSE_MS);
     if (!call)
         return;
     if (call->begun)
@@ -75,6 +87,7 @@ static enum MHD_Result respond(struct MHD_Connection *connection, int status, ch
     struct MHD_Response *response = MHD_create_response_from_buffer_with_free_callback(
         length, body, (MHD_ContentReaderFreeCallback)g_free);
 
+    http_peer_expect(peer_of(connection), ANSWER_MS);
     if (!response)
         return MHD_NO;
     MHD_add_response_header(response, "Content-Type", content_type);
@@ -134,6 +147,7 @@ static enum MHD_Result serve(HttpServer *server, struct MHD_Connection *connecti
     char *query = strchr(call->uri, '?');
     ApiAnswer answer;
 
+    http_peer_expect(peer_of(connection), 0);
     MHD_get_connection_values(connection, MHD_HEADER_KIND, take_header, &list);
     peer_name(connection, peer);
     if (query)
@@ -169,9 +183,11 @@ static enum MHD_Result begin(HttpServer *server, struct MHD_Connection *connecti
     const char *length = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
 
     call->begun = TRUE;
-    call->deadline_ms = clock_mono_ms() + BODY_DEADLINE_MS;
     g_atomic_int_inc(&server->active);
     call->refused = length && g_ascii_strtoull(length, NULL, 10) > HTTP_BODY_MAX;
+    /* Somebody before us might have read it to another end. */
+    if (length && MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Transfer-Encoding"))
+        return respond_text(connection, 400, "a body has a length, or comes in chunks\n");
     if (length && g_ascii_strtoull(length, NULL, 10) > DISCARD_MAX)
         return respond_text(connection, 413, TOO_LARGE);
     if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0 && strcmp(method, "POST") != 0)
@@ -182,7 +198,7 @@ static enum MHD_Result begin(HttpServer *server, struct MHD_Connection *connecti
 static enum MHD_Result take_body(HttpCall *call, const char *data, size_t *size)
 {
     call->received += *size;
-    if (clock_mono_ms() > call->deadline_ms || call->received > DISCARD_MAX)
+    if (call->received > DISCARD_MAX)
         return MHD_NO;
     call->refused |= call->received > HTTP_BODY_MAX;
     if (!call->body)
@@ -219,15 +235,21 @@ static void log_library(void *cls G_GNUC_UNUSED, const char *format, va_list arg
     log_line(LOG_DEBUG, "http", "%s", g_strchomp(line));
 }
 
-static void no_delay(void *cls G_GNUC_UNUSED, struct MHD_Connection *connection,
-                     void **socket_context G_GNUC_UNUSED, enum MHD_ConnectionNotificationCode what)
+static void connection_changed(void *cls, struct MHD_Connection *connection, void **socket_context,
+                               enum MHD_ConnectionNotificationCode what)
 {
+    HttpServer *server = cls;
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     int on = 1;
 
-    if (what == MHD_CONNECTION_NOTIFY_STARTED && info)
+    if (what == MHD_CONNECTION_NOTIFY_STARTED && info) {
         setsockopt(info->connect_fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        *socket_context = http_peer_new(server->deadlines, info->connect_fd);
+        http_peer_expect(*socket_context, REQUEST_MS);
+    } else if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
+        http_peer_free(g_steal_pointer(socket_context));
+    }
 }
 
 static gboolean listen_address(const Config *config, struct sockaddr_in *ret, GError **error)
@@ -261,8 +283,8 @@ static struct MHD_Daemon *daemon_start(HttpServer *server, const Config *config,
         (unsigned)IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
         (unsigned)PER_ADDRESS_MAX, MHD_OPTION_URI_LOG_CALLBACK, call_new, NULL,
-        MHD_OPTION_NOTIFY_COMPLETED, call_done, server, MHD_OPTION_NOTIFY_CONNECTION, no_delay,
-        NULL, MHD_OPTION_END);
+        MHD_OPTION_NOTIFY_COMPLETED, call_done, server, MHD_OPTION_NOTIFY_CONNECTION,
+        connection_changed, server, MHD_OPTION_END);
 }
 
 HttpServer *http_start(const Config *config, const char *cert_file, const char *key_file,
@@ -276,6 +298,7 @@ HttpServer *http_start(const Config *config, const char *cert_file, const char *
         !read_pem(cert_file, &server->certificate, error) ||
         !read_pem(key_file, &server->key, error))
         return NULL;
+    server->deadlines = http_deadlines_new();
     errno = 0;
     server->daemon = daemon_start(server, config, &address);
     if (!server->daemon)
@@ -298,6 +321,7 @@ void http_stop(HttpServer *server)
             g_usleep(5000);
         MHD_stop_daemon(server->daemon);
     }
+    http_deadlines_free(server->deadlines);
     g_free(server->certificate);
     if (server->key)
         explicit_bzero(server->key, strlen(server->key));
