@@ -77,7 +77,7 @@ char *instance_console_keys(const char *console)
 }
 
 /* From the port kept for it, else from the console. NULL without *error while there is none. */
-static char *reported_keys(Hyper *hyper, const Instance *i, GError **error)
+static char *reported_keys(Hyper *hyper, const Instance *i, gboolean *ret_by_port, GError **error)
 {
     gsize length = 0;
     g_autofree char *port =
@@ -86,6 +86,7 @@ static char *reported_keys(Hyper *hyper, const Instance *i, GError **error)
     if (!port)
         return NULL;
     char *keys = instance_key_lines(port);
+    *ret_by_port = keys != NULL;
     if (keys)
         return keys;
     g_autofree char *console =
@@ -142,7 +143,9 @@ static gboolean record_reachable(World *world, const Instance *i, GError **error
 }
 
 /* The first boot is over: what the seed told, secrets of user data perhaps, lies nowhere any more.
- * Before that is written down, so that a process that is killed here is followed by another try. */
+ * Only our own first-boot program, which reports on the port, needs the seed but once: cloud-init
+ * looks for it at each boot, and without it takes the machine for another one. Before that is
+ * written down, so that a process that is killed here is followed by another try. */
 static gboolean seed_remove(Hyper *hyper, const Instance *i, GError **error)
 {
     g_autofree char *volume = g_strconcat(i->id, ".seed.iso", NULL);
@@ -157,20 +160,20 @@ StepResult instance_watch(World *world, Hyper *hyper, const Instance *i, gint64 
                           GError **error)
 {
     g_autoptr(GError) cause = NULL;
-    gboolean apart = FALSE;
+    gboolean apart = FALSE, by_port = FALSE;
 
     if (i->reachable_us && i->host_keys)
         return STEP_SETTLED;
     if (!i->reachable_us && !is_apart(world, i, &apart, error))
         return STEP_FAILED;
-    g_autofree char *keys = reported_keys(hyper, i, &cause);
+    g_autofree char *keys = reported_keys(hyper, i, &by_port, &cause);
     if (cause) {
         g_propagate_error(error, g_steal_pointer(&cause));
         return STEP_FAILED;
     }
     gboolean known = keys || i->host_keys;
     gboolean reachable = i->reachable_us || (!apart && answers(i->private_ip));
-    if (known && (reachable || apart) && !seed_remove(hyper, i, error))
+    if (by_port && (reachable || apart) && !seed_remove(hyper, i, error))
         return STEP_FAILED;
     if (keys && g_strcmp0(keys, i->host_keys) != 0 && !record_keys(world, i, keys, error))
         return STEP_FAILED;

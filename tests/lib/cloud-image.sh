@@ -15,7 +15,7 @@ cache=${BERTH_IMAGE_CACHE:-/var/cache/berth/images}
 packages='systemd systemd-sysv systemd-resolved libpam-systemd dbus udev kmod
     linux-image-cloud-amd64 initramfs-tools zstd grub-pc-bin grub2-common
     cloud-init cloud-guest-utils netplan.io openssh-server sudo
-    e2fsprogs fdisk iproute2 iputils-ping procps netbase ca-certificates'
+    e2fsprogs fdisk iproute2 iputils-ping procps netbase ca-certificates curl'
 packages=$(xargs <<<"$packages")
 
 disk_mib=3072
@@ -65,11 +65,12 @@ END
 # of kernel_sector (0x5c), the drive check (0x66) and the first block list (0x1f4).
 little_endian() {
     local n
-    for n in 0 8 16 24 32 40 48 56; do printf "\\x$(printf %x $(($1 >> n & 255)))"; done
+    for n in 0 8 16 24 32 40 48 56; do printf '%b' "\\x$(printf %x $(($1 >> n & 255)))"; done
 }
 poke() { dd of="$1" bs=1 seek=$(($2)) conv=notrunc status=none; }
 install_boot_loader() {
     local root=$1 disk=$2 modules=$1/usr/lib/grub/i386-pc
+    # shellcheck disable=SC2016 # GRUB's variables
     printf 'search.fs_uuid %s root\nset prefix=($root)/boot/grub\nconfigfile $prefix/grub.cfg\n' "$root_uuid" >"$root/early.cfg"
     chroot "$root" grub-mkimage -O i386-pc -p /boot/grub -c /early.cfg -o /core.img \
         biosdisk part_gpt ext2 search search_fs_uuid configfile linux boot minicmd serial terminal

@@ -37,9 +37,22 @@ sweep_libvirt() {
     for kind in destroy undefine; do sweep_virsh "net-$kind" "$1-net"; done
 }
 
+# Far hosts (tests/lib/hosts.sh) whose test is dead.
+sweep_far() {
+    local far pid
+    for far in /var/tmp/berth-t*.far /tmp/berth-far-*; do
+        [[ $far =~ berth-(t|far-)([0-9]+) && -d $far ]] || continue
+        pid=${BASH_REMATCH[2]}
+        tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -q '\.t ' && continue
+        echo "# swept: $far, left by a test that was cut off"
+        tests/lib/hosts.sh down "$far"
+    done
+}
+
 # Needs libvirtd to answer. Prints what it removed.
 tests_sweep() {
     local name
+    sweep_far
     for name in $({ (cd /var/tmp && printf '%s\n' berth-t* | sed -nE 's/^berth-(t[0-9]+)\..*/\1/p')
                     sweep_virsh list --all --name; sweep_virsh net-list --all --name
                     sweep_virsh pool-list --all --name; } | sweep_names); do
