@@ -274,6 +274,7 @@ def manifest():
           "an old timeline is not answered")
     equal([r["status"] for r in rig.mock.reports(kept)], ["RUNNING"])
     rig.stop_task(kept)
+    rig.mock.wait_report(kept, "STOPPED")
 
 
 def reports_until_accepted():
@@ -330,7 +331,7 @@ def telemetry():
 def asks_little():
     """Calls are counted once the agent is warm; a second task shows that nothing comes late."""
     def both():
-        for name in "counted", "after":
+        for name in "counted", "next":
             rig.mock.wait_report(rig.run(name, rig.container()), "RUNNING")
 
     rig.mock.wait_report(rig.run("warm", rig.container()), "RUNNING")
@@ -342,7 +343,7 @@ def asks_little():
                     "GET /containers/ID/json"])
     equal([c for c in calls if c.startswith("GET /info")], [])
     equal(len([c for c in calls if "/images/" in c]), 2 * 2)
-    for name in "warm", "counted", "after":
+    for name in "warm", "counted", "next":
         rig.stop_task(TASK + name)
 
 
