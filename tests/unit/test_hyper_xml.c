@@ -136,11 +136,31 @@ static void test_no_command_line(void)
     g_assert_nonnull(strstr(xml, "<cmdline>" PLAIN "</cmdline>"));
 }
 
+/* As libvirt 9.0 tells them, and what is no answer. */
+static void test_a_host_is_told_from_another(void)
+{
+    static const char *const none[] = { "", "<capabilities/>", "<network><bridge name='b'/>", "<a><host/></a>" };
+    g_autofree char *uuid = hyper_capabilities_host(
+        "<capabilities><host><uuid>c9b149b2-9d19-4287-9690-b93d7703250c</uuid><cpu/></host>"
+        "<guest><uuid>no</uuid></guest></capabilities>");
+    g_autofree char *mac = hyper_network_mac(
+        "<network><name>n</name><bridge name='b'/><mac address='52:54:00:82:32:37'/><ip><dhcp>"
+        "<host mac='02:00:00:00:00:01' ip='10.0.0.1'/></dhcp></ip></network>");
+
+    g_assert_cmpstr(uuid, ==, "c9b149b2-9d19-4287-9690-b93d7703250c");
+    g_assert_cmpstr(mac, ==, "52:54:00:82:32:37");
+    for (gsize n = 0; n < G_N_ELEMENTS(none); n++) {
+        g_assert_null(hyper_capabilities_host(none[n]));
+        g_assert_null(hyper_network_mac(none[n]));
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/hyper/values come back as they went in", test_values_come_back);
     g_test_add_func("/hyper/the owner comes back", test_owner_comes_back);
     g_test_add_func("/hyper/no command line of QEMU", test_no_command_line);
+    g_test_add_func("/hyper/a host is told from another", test_a_host_is_told_from_another);
     return g_test_run();
 }
