@@ -1,10 +1,12 @@
 """A task against a plain container: one real Docker Engine, berthd, the agent, and Docker itself.
 
-    /usr/bin/python3 tests/bench/docker.py [PART...]      (one many killed counts; run by `make bench`)
+    /usr/bin/python3 tests/bench/docker.py [PART...]      (one pulled many killed counts; run by `make bench`)
 
 Both sides ask the same private engine for the same image, command and network, turn by turn, so that whatever
 else the machine does hits both. "Running" is the engine's own start event; "told" is when DescribeTasks
-says RUNNING. The database flushes to disk as in earnest. Rounds of each part: BENCH_ROUNDS=N in the environment.
+says RUNNING. The database flushes to disk as in earnest. "More" is the median of what rounds differ by, not the
+difference of medians. In the environment: BENCH_ROUNDS=N of each part; BENCH_STATEMENTS=1 lists what the
+database was asked; BENCH_LOG=debug shows the logs.
 """
 
 import http.client
@@ -42,6 +44,10 @@ def ms(seconds):
 def told(values):
     """Median, and how far the rounds are apart."""
     return f"{ms(statistics.median(values)):>8}  ({ms(min(values))} to {ms(max(values))}, {len(values)} rounds)"
+
+
+def more(values, than):
+    return told([a - b for a, b in zip(values, than)])
 
 
 class Engine:
@@ -126,16 +132,7 @@ class Bench:
             berth.sql("ALTER SYSTEM SET " + setting, database="postgres", user="postgres")
         berth.sql("SELECT pg_reload_conf()", database="postgres", user="postgres")
         berth.client("berth").create_zone(ZoneName="home-1a")
-        rig.start_agent(BERTH_ENDPOINT=berth.endpoint, BERTH_CA=berth.ca, AWS_SESSION_TOKEN="",
-                        AWS_ACCESS_KEY_ID=berth.access_key, AWS_SECRET_ACCESS_KEY=berth.secret_key,
-                        BERTH_INSTANCE_ID="", BERTH_CLUSTER="", BERTH_CLEANUP_WAIT="1s", BERTH_PUBLISH="20s",
-                        BERTH_LOG_LEVEL=os.environ.get("BENCH_LOG", "info"),
-                        BERTH_PULL_BEHAVIOR=os.environ.get("BENCH_PULL", "prefer-cached"))
-        until = time.monotonic() + 30
-        while not self.connected():
-            if time.monotonic() > until:
-                raise RuntimeError("the agent does not join:\n" + rig.log())
-            time.sleep(0.2)
+        self.start_agent("prefer-cached")
         self.ecs.register_task_definition(family="bench", containerDefinitions=[
             {"name": "app", "image": rig.image, "memory": 32, "cpu": 2, "entryPoint": ["sh", "-c"],
              "command": [COMMAND], "stopTimeout": 2}])
@@ -143,6 +140,17 @@ class Bench:
                                      "127.0.0.1", "--listen-addr", "127.0.0.1:0"], text=True, capture_output=True)
         if self.swarm.returncode:
             print("# no swarm here: " + self.swarm.stderr.strip())
+
+    def start_agent(self, pull):
+        berth = self.berth
+        self.rig.kill_agent(15)
+        self.rig.start_agent(
+            BERTH_ENDPOINT=berth.endpoint, BERTH_CA=berth.ca, AWS_SESSION_TOKEN="", BERTH_INSTANCE_ID="",
+            AWS_ACCESS_KEY_ID=berth.access_key, AWS_SECRET_ACCESS_KEY=berth.secret_key, BERTH_CLUSTER="",
+            BERTH_CLEANUP_WAIT="1s", BERTH_PUBLISH="20s", BERTH_PULL_BEHAVIOR=pull,
+            BERTH_LOG_LEVEL=os.environ.get("BENCH_LOG", "info"))
+        if not berth.wait_for(self.connected, 30, 0.1):
+            raise RuntimeError("the agent does not join:\n" + self.rig.log())
 
     def connected(self):
         if not self.ecs.list_clusters()["clusterArns"]:
@@ -194,10 +202,10 @@ class Bench:
         self.wait_none(TASK_LABEL)
 
     # -- Docker's own
-    def run_cli(self):
+    def run_cli(self, pull="missing"):
         self.engine.forget()
         began = time.time()
-        id_ = self.rig.docker("run", "-d", "--label", PLAIN_LABEL, "--memory", "32m", "--entrypoint", "sh", self.rig.image, "-c", COMMAND)
+        id_ = self.rig.docker("run", "-d", "-q", "--pull", pull, "--label", PLAIN_LABEL, "--memory", "32m", "--entrypoint", "sh", self.rig.image, "-c", COMMAND)
         (at, _), = self.engine.wait(1, lambda got, words: got == id_)
         return at - began
 
@@ -239,8 +247,24 @@ class Bench:
         line("one: create and start by the engine's API", told(api))
         line("one: RunTask to running", told(started))
         line("one: RunTask to told", told(running))
-        line("one: task beside `docker run`", f"{ms(statistics.median(started) - statistics.median(cli)):>8} more")
-        line("one: task beside the bare engine", f"{ms(statistics.median(started) - statistics.median(api)):>8} more")
+        line("one: task beside `docker run`, more", more(started, cli))
+        line("one: task beside the engine's API, more", more(started, api))
+
+    def pulled(self):
+        """As Amazon's agent does unless told otherwise: the registry is asked every time."""
+        self.start_agent("default")
+        cli, started = [], []
+        for n in range(1 + (ROUNDS or 20)):
+            got = self.run_cli("always"), self.task_once()
+            self.engine.clear()
+            self.end_tasks([got[1][2]])
+            if n:
+                cli.append(got[0])
+                started.append(got[1][0])
+        self.start_agent("prefer-cached")
+        line("pulled: `docker run -d --pull always`", told(cli))
+        line("pulled: RunTask to running", told(started))
+        line("pulled: task beside `docker run`, more", more(started, cli))
 
     def many(self):
         for count in (20, 100):
@@ -272,33 +296,29 @@ class Bench:
         self.end_service(name)
         line("killed: kill to its replacement running", told(seconds))
         line("killed: more than create and start by the engine's API",
-             f"{ms(statistics.median(seconds) - statistics.median(api)):>8}  (at most {ms(max(seconds) - statistics.median(api))})")
+             more(seconds, api))
 
     def counts(self):
         """Of ten tasks that run and are told so: calls to Docker, statements, transactions."""
-        self.debug(True)
         self.berth.sql("CREATE EXTENSION IF NOT EXISTS pg_stat_statements", user="postgres")
-        time.sleep(1)
-        mark = os.path.getsize(self.rig.docker_dir + "/dockerd.log")
-        self.berth.sql("SELECT pg_stat_statements_reset()", user="postgres")
-        arns = [t["taskArn"] for t in self.ecs.run_task(taskDefinition="bench", count=10)["tasks"]]
-        self.engine.wait(10, lambda id_, words: words.get(TASK_LABEL) in arns)
-        time.sleep(2)
+        arns = []
+
+        def ten():
+            self.berth.sql("SELECT pg_stat_statements_reset()", user="postgres")
+            arns.extend(t["taskArn"] for t in self.ecs.run_task(taskDefinition="bench", count=10)["tasks"])
+            self.engine.wait(10, lambda id_, words: words.get(TASK_LABEL) in arns)
+            time.sleep(2) # reports and what they wake
+
+        calls = self.rig.docker_calls(ten)
         rows = self.berth.sql("SELECT r.rolname, sum(calls), regexp_replace(query, '\\s+', ' ', 'g') FROM pg_stat_statements s"
                               " JOIN pg_roles r ON r.oid = s.userid WHERE r.rolname LIKE 'berth_%' AND r.rolname <> 'berth_owner'"
                               " GROUP BY 1, 3 ORDER BY 2 DESC", user="postgres")
-        with open(self.rig.docker_dir + "/dockerd.log") as f:
-            f.seek(mark)
-            calls = [text for text in f if "Calling " in text and "/v1.4" in text]
-        self.debug(False)
         self.wait_told(arns)
         self.end_tasks(arns)
         kinds = {}
         for text in calls:
-            words = text.split("Calling ")[1].split('"')[0].split()
-            method = words[0]
-            path = [p for p in words[1].split("?")[0].split("/")[2:]]
-            kind = method + " " + "/".join("ID" if len(p) == 64 or p.startswith("ecs-") else p for p in path)
+            parts = text.split("?")[0].split("/")
+            kind = "/".join("IMAGE" if "%" in p else "ID" if len(p) == 64 or p.startswith("ecs-") else p for p in parts)
             kinds[kind] = kinds.get(kind, 0) + 1
         line("counts: Docker calls a task", f"{len(calls) / 10:8.1f}")
         for kind, count in sorted(kinds.items(), key=lambda k: -k[1]):
@@ -311,15 +331,9 @@ class Bench:
             for r in rows:
                 print("#", r[0], r[1], r[2][:150])
 
-    def debug(self, on):
-        with open(self.rig.docker_dir + "/daemon.json", "w") as f:
-            json.dump({"debug": on}, f)
-        with open(self.rig.docker_dir + "/docker.pid") as f:
-            os.kill(int(f.read()), 1)
-
 
 def main():
-    parts = sys.argv[1:] or ["one", "many", "killed", "counts"]
+    parts = sys.argv[1:] or ["one", "pulled", "many", "killed", "counts"]
     rig = Rig(int(os.environ.get("BENCH_RIG", "91")))
     rig.mock = types.SimpleNamespace(url="", stop=lambda: None, bad_signatures=[])
     print(f"# one Docker Engine, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}")
