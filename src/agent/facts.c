@@ -28,6 +28,7 @@ static const char *const capabilities[] = {
     "ecs.capability.full-sync",
     "ecs.capability.network.container-port-range",
     "ecs.capability.pid-ipc-namespace-sharing",
+    "ecs.capability.private-registry-authentication.secretsmanager",
     "ecs.capability.secrets.asm.environment-variables", /* the control plane opens them */
     "ecs.capability.secrets.ssm.environment-variables",
     "ecs.capability.task-cpu-mem-limit",

@@ -198,7 +198,7 @@ static void on_pulled(gpointer user)
         settle(pull, waiter);
         waiter->done(g_steal_pointer(&waiter->job));
     }
-    if (!pull->told)
+    if (!pull->told && !pull->error)
         g_ptr_array_remove(pulls->list, pull);
 }
 

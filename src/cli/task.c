@@ -1,6 +1,7 @@
 #include "base/errors.h"
 #include "cli/cluster.h"
 #include "cli/groups.h"
+#include "cli/task_show.h"
 #include "cli/verbs.h"
 
 #include <string.h>
@@ -135,7 +136,7 @@ static gboolean show_tasks(Cli *cli, json_t *rows)
 
 typedef struct {
     json_t *arns;
-    const char *wanted;
+    const char *wanted; /* "": until each runs or has stopped */
     json_t *tasks;
 } TaskWait;
 
@@ -144,19 +145,23 @@ static gboolean look_tasks(Cli *cli, gpointer data, gboolean *ret_done, GError *
     TaskWait *wait = data;
     const json_t *task;
     size_t n, there = 0;
+    gboolean ends = *wait->wanted == '\0';
 
     json_decref(wait->tasks);
     wait->tasks = cluster_describe(cli, "DescribeTasks", cluster_name(cli), "tasks",
                                    json_incref(wait->arns), "tasks", NULL, error);
     if (!wait->tasks)
         return FALSE;
+    task_add_pulls(cli, wait->tasks);
     json_array_foreach(wait->tasks, n, task)
     {
         const char *status = verb_text(task, "lastStatus");
-        if (strcmp(status, "STOPPED") == 0 && strcmp(wait->wanted, "STOPPED") != 0)
+        g_autofree char *pulls = task_pull_words(task);
+        if (strcmp(status, "STOPPED") == 0 && !ends && strcmp(wait->wanted, "STOPPED") != 0)
             return fail(error, COMMAND, "a task stopped: %s", verb_text(task, "stoppedReason"));
-        there += strcmp(status, wait->wanted) == 0;
-        ui_step_progress("%s", status);
+        there += strcmp(status, wait->wanted) == 0 ||
+                 (ends && (strcmp(status, "RUNNING") == 0 || strcmp(status, "STOPPED") == 0));
+        ui_step_progress("%s %s", status, pulls);
     }
     *ret_done = there == json_array_size(wait->arns);
     return TRUE;
@@ -201,7 +206,20 @@ static gboolean run_task_show(Cli *cli, GError **error)
 
     if (!rows)
         return FALSE;
-    ui_json(rows);
+    task_add_pulls(cli, rows);
+    if (cli_flag(cli, "wait")) {
+        TaskWait wait = { .arns = verb_args(cli, 0), .wanted = "" };
+        json_auto_t *arns = wait.arns;
+        gboolean there = verb_wait(cli, "waiting for it to start", 3600, look_tasks, &wait, error);
+        json_decref(rows);
+        rows = wait.tasks;
+        if (!there)
+            return FALSE;
+    }
+    if (cli_flag(cli, "json"))
+        ui_json(rows);
+    else
+        task_print(rows);
     return TRUE;
 }
 
@@ -218,7 +236,11 @@ static gboolean run_task_stop(Cli *cli, GError **error)
 }
 
 static const Option family_options[] = { { "family", "NAME", "of this family only" }, { 0 } };
-static const Option cluster_options[] = { { "cluster", "NAME", "the cluster; default" }, { 0 } };
+static const Option show_options[] = {
+    { "cluster", "NAME", "the cluster; default" },
+    { "wait", NULL, "show images coming until it runs, or has stopped" },
+    { 0 },
+};
 static const Option list_options[] = {
     { "cluster", "NAME", "the cluster; default" },
     { "service", "NAME", "of this service only" },
@@ -255,8 +277,9 @@ const Command task_commands[] = {
       list_options, run_task_list, FALSE },
     { "task run", "DEFINITION", 1, 1, "run tasks once", NULL,
       "berth task run batch:3 --count 2 --wait", run_options, run_task_run, FALSE },
-    { "task show", "ID ...", 1, ANY_NUMBER, "show all there is to know of tasks", NULL, NULL,
-      cluster_options, run_task_show, FALSE },
+    { "task show", "ID ...", 1, ANY_NUMBER, "show all there is to know of tasks",
+      "Of a task that waits for its images: how far they are, about once a second.",
+      "berth task show 4f6e0a1b2c3d4e5f8091a2b3c4d5e6f7 --wait", show_options, run_task_show, FALSE },
     { "task stop", "ID", 1, 1, "stop a task", NULL, NULL, stop_options, run_task_stop, FALSE },
     { 0 },
 };

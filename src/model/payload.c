@@ -100,6 +100,19 @@ static void add_restart_policy(json_t *out, const json_t *container)
     json_object_set_new(out, "restartPolicy", policy);
 }
 
+/* A private registry's credentials are a secret that the agent reads in the execution role's name.
+ */
+static void add_registry(json_t *out, const PayloadTask *task, const json_t *container)
+{
+    const char *secret =
+        tree_text(json_object_get(container, "repositoryCredentials"), "credentialsParameter");
+
+    if (secret)
+        json_object_set_new(out, "registryAuthentication",
+                            json_pack("{s:s, s:{s:s, s:s}}", "type", "asm", "asmAuthData",
+                                      "credentialsParameter", secret, "region", task->region));
+}
+
 static json_t *container_tree(const PayloadTask *task, const json_t *container)
 {
     const char *name = tree_text(container, "name");
@@ -114,6 +127,7 @@ static json_t *container_tree(const PayloadTask *task, const json_t *container)
         copy_member(out, container, container_members[i]);
     copy_member(out, command ? override : container, "command");
     add_container_arn(out, task, name);
+    add_registry(out, task, container);
     add_restart_policy(out, container);
     copy_member(out, override, "environmentFiles");
     json_object_set_new(out, "environment", environment(container, override));

@@ -125,6 +125,23 @@ static gboolean check_fargate(const json_t *definition, GError **error)
     return TRUE;
 }
 
+/* Who is to read the credentials of a private registry. */
+static gboolean check_registries(const json_t *definition, GError **error)
+{
+    const json_t *container;
+    size_t n;
+
+    json_array_foreach(json_object_get(definition, "containerDefinitions"), n, container)
+    {
+        if (json_object_get(container, "repositoryCredentials") &&
+            !tree_text(definition, "executionRoleArn"))
+            return fail(error, ECS_CLIENT,
+                        "When you are specifying repositoryCredentials, you must also specify a"
+                        " value for 'executionRoleArn'.");
+    }
+    return TRUE;
+}
+
 /* Sums over containers must fit into the sizes of the task. */
 static gboolean check_sums(const json_t *definition, GError **error)
 {
@@ -308,7 +325,7 @@ json_t *task_definition_normalise(const json_t *request, GError **error)
         !normalise_containers(definition, error) || !check_sums(definition, error) ||
         !task_definition_check_links(definition, error) ||
         !placement_constraints_check(constraints, FALSE, error) ||
-        !check_fargate(definition, error))
+        !check_fargate(definition, error) || !check_registries(definition, error))
         return NULL;
     json_object_set_new(definition, "compatibilities", task_definition_compatibilities(definition));
     json_object_set_new(definition, "requiresAttributes", task_definition_requires(definition));

@@ -1,5 +1,6 @@
 #include "server/channel_loop.h"
 #include "server/channel_metrics.h"
+#include "server/channel_pulls.h"
 #include "base/clock.h"
 #include "base/errors.h"
 #include "base/log.h"
@@ -195,6 +196,7 @@ static void tick(ChannelLoop *loop, gint64 now_ms)
     }
     session_tick(loop, now_ms);
     metrics_tick(loop, now_ms);
+    pulls_tick(loop, now_ms);
     loop->tick_ms = now_ms + TICK_MS;
 }
 

@@ -34,6 +34,9 @@ typedef struct {
     json_t *samples; /* of metrics, to be written; NULL: none */
     gint64 samples_ms;
     gboolean samples_writing;
+    json_t *pulls; /* {container's key: row}, to be written; NULL: none */
+    gint64 pulls_ms;
+    gboolean pulls_writing;
     gint stopping; /* atomic */
 } ChannelLoop;
 

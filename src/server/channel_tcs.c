@@ -3,6 +3,7 @@
 #include "base/errors.h"
 #include "base/log.h"
 #include "server/channel_metrics.h"
+#include "server/channel_pulls.h"
 #include "store/channels.h"
 
 #include <string.h>
@@ -156,6 +157,7 @@ void tcs_text(ChannelLoop *loop, ChannelConn *conn, const char *text, gsize leng
         { "PublishMetricsRequest", "AckPublishMetric", metrics_take },
         { "PublishHealthRequest", "AckPublishHealth", take_health },
         { "PublishInstanceStatusRequest", "AckPublishInstanceStatus", take_status },
+        { "PublishImagePullsRequest", "AckPublishImagePulls", pulls_take },
     };
     const char *type = NULL;
     const json_t *message = NULL;

@@ -196,6 +196,7 @@ void channels_stop(Channels *channels)
     session_drop_asking(loop);
     channel_ends_clear(&loop->ends);
     json_decref(loop->samples);
+    json_decref(loop->pulls);
     g_hash_table_destroy(loop->early);
     g_hash_table_destroy(loop->by_ci);
     g_hash_table_destroy(loop->tcs_by_ci);

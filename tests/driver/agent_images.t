@@ -1,7 +1,6 @@
 #!/usr/bin/python3
 """Images in the hands of the agent, on the real Docker Engine and a registry of its own: when they are
 pulled, how often and by whom, what goes wrong on the way, and when they go again."""
-import crypt
 import json
 import os
 import subprocess
@@ -11,9 +10,9 @@ import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from agent_rig import Rig, Tap, check, equal  # noqa: E402
+from private_registry import PASSWORD, USER, PrivateRegistry  # noqa: E402
 from slow_registry import SlowRegistry  # noqa: E402
 
-USER, PASSWORD = "puller", "pass:word"
 rig = Rig(41)
 tap = Tap()
 MIB = 1024 * 1024
@@ -229,34 +228,11 @@ def behaviour_prefer_cached():
 
 # -- who may pull
 
-def private_registry():
-    """A registry that wants a password; its port."""
-    from agent_rig import free_port
-    port = free_port()
-    with open(rig.dir + "/htpasswd", "w") as f:
-        f.write("%s:%s\n" % (USER, crypt.crypt(PASSWORD, crypt.mksalt(crypt.METHOD_BLOWFISH, rounds=16))))
-    with open(rig.dir + "/private.yml", "w") as f:
-        f.write("version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: %s/private\n"
-                "http:\n  addr: 127.0.0.1:%d\nauth:\n  htpasswd:\n    realm: mine\n    path: %s/htpasswd\n"
-                % (rig.dir, port, rig.dir))
-    with open(rig.dir + "/private.log", "w") as log:
-        daemon = subprocess.Popen(["docker-registry", "serve", rig.dir + "/private.yml"], stdout=log, stderr=log)
-    name = "127.0.0.1:%d/secret:1" % port
-    config = rig.dir + "/client"
-    login = ["docker", "--config", config, "-H", "unix://" + rig.socket]
-    within(10, "the private registry", lambda: subprocess.run(
-        login + ["login", "-u", USER, "--password-stdin", "127.0.0.1:%d" % port], input=PASSWORD.encode(),
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0)
-    rig.docker("tag", rig.image, name)
-    subprocess.run(login + ["push", "-q", name], check=True, stdout=subprocess.DEVNULL)
-    rig.docker("rmi", name)
-    return daemon, port, name, config
-
-
 def configured_credentials():
-    daemon, port, name, client = private_registry()
+    registry = PrivateRegistry(rig)
+    port, name = registry.port, registry.image
     try:
-        with open(client + "/config.json") as f:
+        with open(registry.client + "/config.json") as f:
             auths = json.load(f)["auths"]
         plain = {"http://127.0.0.1:%d/v1/" % port: {"username": USER, "password": PASSWORD, "email": "a@b"}}
         for n, (kind, data) in enumerate((("dockercfg", auths), ("dockercfg", {"auths": auths}), ("docker", plain))):
@@ -279,8 +255,7 @@ def configured_credentials():
         rig.start_agent(BERTH_ENGINE_AUTH_TYPE="docker", BERTH_ENGINE_AUTH_DATA="{\"a\": {\"auth\": \"x\"}}")
         check(rig.agent.wait(10) != 0 and "BERTH_ENGINE_AUTH_DATA" in rig.log(), "nonsense is refused at the start")
     finally:
-        daemon.kill()
-        daemon.wait()
+        registry.stop()
 
 
 # -- clean-up
