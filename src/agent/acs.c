@@ -81,6 +81,13 @@ static void acs_trouble(gpointer user)
     acs->events.trouble(acs->events.user);
 }
 
+static void acs_unknown(gpointer user)
+{
+    AgentAcs *acs = user;
+
+    acs->events.unknown(acs->events.user);
+}
+
 static void acknowledge(AgentAcs *acs, const json_t *message)
 {
     agent_channel_send(acs->channel, "AckRequest",
@@ -273,6 +280,7 @@ static const AgentChannelKind acs_kind = {
     .url = acs_url,
     .on_open = acs_opened,
     .on_trouble = acs_trouble,
+    .on_unknown = acs_unknown,
     .on_message = acs_message,
 };
 

@@ -14,6 +14,7 @@ typedef struct AgentAcs AgentAcs;
 typedef struct {
     void (*beat)(gpointer user);    /* after each heartbeat */
     void (*trouble)(gpointer user); /* the endpoint cannot be reached */
+    void (*unknown)(gpointer user); /* the control plane does not know the container instance */
     gpointer user;
 } AgentAcsEvents;
 

@@ -15,6 +15,7 @@
 #define HEALTHY_MS       60000
 #define SHORT_MS         1000 /* a connection that lives less did not end well, whatever it says */
 #define TROUBLE_EVERY    8    /* failures */
+#define UNKNOWN_FIRST    3    /* a session of ours that has just died may be in the way */
 #define CLOSE_WAIT_MS    5000
 #define INACTIVE_WAIT_MS (3600 * 1000)
 #define JITTER           0.2
@@ -201,6 +202,17 @@ static void on_ready(gpointer user)
         ended(channel, 0, TRUE);
 }
 
+static void report_failure(AgentChannel *channel, const char *exception)
+{
+    const AgentChannelKind *kind = channel->kind;
+    gboolean unknown = g_strcmp0(exception, "InvalidInstanceException") == 0;
+
+    if (channel->failures % TROUBLE_EVERY == 0 && kind->on_trouble)
+        kind->on_trouble(channel->user);
+    else if (channel->failures % TROUBLE_EVERY == UNKNOWN_FIRST && unknown && kind->on_unknown)
+        kind->on_unknown(channel->user);
+}
+
 static void on_dialled(gpointer user)
 {
     g_autoptr(AgentDial) job = user;
@@ -213,8 +225,7 @@ static void on_dialled(gpointer user)
             redial_in(channel, INACTIVE_WAIT_MS);
         else
             back_off(channel);
-        if (channel->failures % TROUBLE_EVERY == 0 && channel->kind->on_trouble)
-            channel->kind->on_trouble(channel->user);
+        report_failure(channel, job->exception);
         return;
     }
     log_info("-", "%s channel open", channel->kind->name);

@@ -26,6 +26,8 @@ typedef struct {
     void (*on_open)(gpointer user);
     /* Dialling has failed many times: the address may have changed. May be NULL. */
     void (*on_trouble)(gpointer user);
+    /* The peer says again and again that it does not know who dials. May be NULL. */
+    void (*on_unknown)(gpointer user);
     /* A whole text message; type and message of its envelope. TRUE when it was recognised, which
      * shows that the peer lives. */
     gboolean (*on_message)(gpointer user, const char *type, const json_t *message);

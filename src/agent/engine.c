@@ -326,6 +326,21 @@ gboolean agent_engine_stop(AgentEngine *engine, const char *arn)
     return TRUE;
 }
 
+gboolean agent_engine_end_all(AgentEngine *engine, const char *reason)
+{
+    gboolean saved = TRUE;
+
+    for (guint i = 0; i < engine->tasks->len; i++) {
+        AgentTask *task = engine->tasks->pdata[i];
+        if (task->want == WANT_RUNNING)
+            agent_task_blame(task, reason);
+        agent_engine_stop(engine, task->arn);
+        saved = save(engine, task) && saved;
+    }
+    agent_engine_wake(engine, clock_mono_ms());
+    return saved;
+}
+
 static gboolean is_stop(const json_t *tree)
 {
     return g_strcmp0(json_string_value(json_object_get(tree, "desiredStatus")), "STOPPED") == 0;

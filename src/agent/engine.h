@@ -51,6 +51,8 @@ AgentTask *agent_engine_find(const AgentEngine *engine, const char *arn);
 gboolean agent_engine_accept(AgentEngine *engine, const json_t *tasks);
 /* Stops a task that is known; FALSE when it is not. */
 gboolean agent_engine_stop(AgentEngine *engine, const char *arn);
+/* Has every task end, for this reason. FALSE when that could not be saved. */
+gboolean agent_engine_end_all(AgentEngine *engine, const char *reason);
 
 /* Keeps what a payload's task or a message brings for a task that is not over. FALSE when the task
  * or the credentials' id is not there. */

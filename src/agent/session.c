@@ -20,6 +20,7 @@ struct AgentSession {
     AgentEngine *engine;
     Pool *dials;
     char *docker_version; /* NULL before Docker was reached */
+    gboolean anew;        /* the ARN in the state is not known any more: register without it */
     guint failures;
     LoopTimer retry; /* of the step below that failed last */
     AgentAcs *acs;
@@ -89,7 +90,7 @@ static void on_discovered(gpointer user, const AgentAnswer *answer)
     if (!tcs)
         log_warn("-", "there is no telemetry endpoint");
     session->tcs = agent_tcs_start(session->engine, session->dials, tcs, session->docker_version);
-    const AgentAcsEvents events = { on_heartbeat, discover, session };
+    const AgentAcsEvents events = { on_heartbeat, discover, register_instance, session };
     session->acs =
         agent_acs_start(session->engine, session->dials, acs, session->docker_version, &events);
 }
@@ -115,7 +116,32 @@ static void on_cluster_made(gpointer user, const AgentAnswer *answer)
         try_again(session, register_instance, "create the cluster \"default\"", answer);
 }
 
-/* Registration failed: make the default cluster, end, or try again. */
+/* The control plane has forgotten the instance whose ARN was kept (an earlier state of its
+ * database came back, or another one): its tasks cannot be reported any more and are ended, then
+ * this machine registers as a new one. Until then the old ARN is kept: a crash leads here again. */
+static void forgotten(AgentSession *session, const char *why)
+{
+    log_warn("-", "registers anew, the tasks of %s end: %s", session->engine->state->arn, why);
+    if (!agent_engine_end_all(session->engine, "The container instance is not known any more")) {
+        give_up(session, AGENT_EXIT_ERROR, "the end of all tasks cannot be saved");
+        return;
+    }
+    FAULT_POINT("agent.forgotten");
+    session->anew = TRUE;
+    register_instance(session);
+}
+
+/* A cluster that is not there has an error of its own. */
+static gboolean is_forgotten(const AgentSession *session, const AgentAnswer *answer)
+{
+    gboolean refused = g_strcmp0(answer->code, "ClientException") == 0 ||
+                       g_strcmp0(answer->code, "InvalidParameterException") == 0;
+
+    return session->engine->state->arn && !session->anew && refused &&
+           (strstr(answer->message, "does not exist") || strstr(answer->message, "not found"));
+}
+
+/* Registration failed: make the default cluster, register anew, end, or try again. */
 static void not_registered(AgentSession *session, const AgentAnswer *answer)
 {
     AgentEngine *engine = session->engine;
@@ -126,6 +152,8 @@ static void not_registered(AgentSession *session, const AgentAnswer *answer)
         agent_api_call(engine->api, "CreateCluster",
                        json_pack("{s:s}", "clusterName", DEFAULT_CLUSTER), on_cluster_made,
                        session);
+    else if (!no_cluster && is_forgotten(session, answer))
+        forgotten(session, answer->message);
     else if (answer->message && strstr(answer->message, "instance type changes are not supported"))
         give_up(session, AGENT_EXIT_TERMINAL, answer->message);
     else
@@ -152,6 +180,9 @@ static void on_registered(gpointer user, const AgentAnswer *answer)
     g_free(state->arn);
     state->cluster = name;
     state->arn = copy;
+    if (session->anew)
+        state->timeline = 0;
+    session->anew = FALSE;
     if (!agent_state_save(state, &cause)) {
         give_up(session, AGENT_EXIT_ERROR, cause->message);
         return;
@@ -167,9 +198,12 @@ static void register_instance(gpointer user)
 {
     AgentSession *session = user;
     AgentEngine *engine = session->engine;
+    AgentState known = *engine->state;
 
+    if (session->anew)
+        known.arn = NULL;
     agent_api_call(engine->api, "RegisterContainerInstance",
-                   agent_facts_registration(engine->config, engine->state, cluster_of(session),
+                   agent_facts_registration(engine->config, &known, cluster_of(session),
                                             session->docker_version),
                    on_registered, session);
 }

@@ -1,5 +1,6 @@
 """What the agent's tests stand on: a scratch folder with a private Docker Engine, an image
 registry, a CA, the mock control plane over TLS, and the agent itself. TAP on standard output."""
+import glob
 import json
 import os
 import re
@@ -135,6 +136,29 @@ class Rig:
         with open(self.dir + "/dockerd.out", "a") as log:
             subprocess.run([TOP + "/tests/lib/dockerd.sh", command, self.docker_dir, *words],
                            check=True, stdout=log, stderr=log)
+
+    def power_cut(self):
+        """All of Docker and of the containers dies at once; control groups go, as after a reboot. Gives
+        processes that have taken dead containers' pids, where they could be had."""
+        self.kill_agent()
+        pids = self._run(TOP + "/tests/lib/dockerd.sh", "power", self.docker_dir).split()
+        for task in os.listdir(self.dir + "/data/tasks"):
+            for group in glob.glob("/sys/fs/cgroup/**/ecs/" + task.split(".")[0], recursive=True):
+                for path, _, _ in os.walk(group, topdown=False):
+                    os.rmdir(path)
+        return [p for p in map(self._with_pid, map(int, pids)) if p]
+
+    @staticmethod
+    def _with_pid(pid):
+        for _ in range(5):
+            with open("/proc/sys/kernel/ns_last_pid", "w") as last:
+                last.write(str(pid - 1))
+            process = subprocess.Popen(["sleep", "300"])
+            if process.pid == pid:
+                return process
+            process.kill()
+            process.wait()
+        return None
 
     def docker(self, *words):
         return self._run("docker", "-H", "unix://" + self.socket, *words).decode().strip()

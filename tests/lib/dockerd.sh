@@ -5,6 +5,7 @@
 #   dockerd.sh restart DIR               after a kill -9: same arguments, same data
 #   dockerd.sh quit DIR                  as by its service manager; the bridge stays
 #   dockerd.sh kill DIR                  as a crash: containers' processes live on
+#   dockerd.sh power DIR                 as a power cut: nothing that ran is left; prints containers' pids
 #   dockerd.sh stop DIR                  and removes the bridge; DIR may be removed then
 #
 # The socket is DIR/docker.sock. No iptables rules: published ports go through docker-proxy.
@@ -36,12 +37,61 @@ launch() {
     done
 }
 
+# Dead is enough, whoever has yet to reap it.
+lives() {
+    read -r state <"/proc/$1/stat" 2>/dev/null || return 1
+    state=${state##*) }
+    [ "${state%% *}" != Z ]
+}
+
 wait_gone() {
     n=0
-    while kill -0 "$1" 2>/dev/null && [ $n -lt 200 ]; do
+    while lives "$1" && [ $n -lt 200 ]; do
         n=$((n + 1))
         sleep 0.1
     done
+}
+
+# Processes that have our directory in their command line: containerd, its shims and runc. The
+# brackets keep grep from finding itself.
+ours() {
+    grep -ls -- "$dir/exe[c]/" /proc/[0-9]*/cmdline | cut -d/ -f3
+}
+
+# Processes in the control groups of our containers.
+contained() {
+    ls "$dir/data/containers" >"$dir/ids"
+    [ ! -s "$dir/ids" ] || grep -lsFf "$dir/ids" /proc/[0-9]*/cgroup | cut -d/ -f3
+}
+
+kill_all() {
+    for one in "$@"; do kill -9 "$one" 2>/dev/null || true; done
+    for one in "$@"; do wait_gone "$one"; done
+}
+
+# Containerd and its shims outlive a dockerd that was killed, as do containers.
+kill_rest() {
+    rest=$(ours)
+    while [ -n "$rest" ]; do
+        # shellcheck disable=SC2086
+        kill_all $rest
+        rest=$(ours)
+    done
+    # shellcheck disable=SC2046
+    kill_all $(contained)
+}
+
+# Shims listen in a place that all Docker Engines of the machine share.
+remove_sockets() {
+    for id in $(ls "$dir/data/containers"); do
+        name=$(printf '%s' "$dir/exec/containerd/containerd.sock/moby/$id" | sha256sum)
+        rm -f "/run/containerd/s/${name%% *}"
+    done
+}
+
+unmount_all() {
+    awk -v d="$dir/" 'index($2, d) == 1 { print $2 }' /proc/mounts | sort -r |
+        while read -r mount; do umount -l "$mount" 2>/dev/null || true; done
 }
 
 case $command in
@@ -67,20 +117,26 @@ kill)
     kill -9 "$pid"
     wait_gone "$pid"
     ;;
+power)
+    pid=$(cat "$dir/docker.pid")
+    kill -9 "$pid"
+    wait_gone "$pid"
+    containers=$(contained)
+    kill_rest
+    unmount_all
+    remove_sockets
+    rm -rf "$dir/exec"
+    echo "$containers"
+    ;;
 stop)
     if alive; then
         pid=$(cat "$dir/docker.pid")
         kill "$pid"
         wait_gone "$pid"
     fi
-    # containerd and its shims outlive a dockerd that was killed: all that has our directory
-    for proc in /proc/[0-9]*; do
-        if grep -qs -- "$dir/exec" "$proc/cmdline"; then
-            kill -9 "${proc#/proc/}" 2>/dev/null || true
-        fi
-    done
-    awk -v d="$dir/" 'index($2, d) == 1 { print $2 }' /proc/mounts | sort -r |
-        while read -r mount; do umount -l "$mount" 2>/dev/null || true; done
+    kill_rest
+    remove_sockets
+    unmount_all
     ip link del "$(cat "$dir/bridge")" 2>/dev/null || true
     ;;
 *)

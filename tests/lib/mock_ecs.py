@@ -100,6 +100,7 @@ class MockEcs:
         self.answers_telemetry = True
         self.clusters = {"default"}
         self.bad_signatures = []
+        self.sockets = []      # of all connections there were
         mock = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -124,6 +125,7 @@ class MockEcs:
             def finish_request(self, request, client):
                 if tls:
                     request = context.wrap_socket(request, server_side=True)
+                mock.sockets.append(request)
                 super().finish_request(request, client)
 
         if tls:
@@ -139,6 +141,11 @@ class MockEcs:
             channel.drop()
         self.server.shutdown()
         self.server.server_close()
+        for sock in self.sockets:
+            try:
+                sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
 
     # -- what tests use
 
