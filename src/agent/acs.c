@@ -173,6 +173,11 @@ static void on_credentials(AgentAcs *acs, const json_t *message)
                          json_object_get(message, "roleCredentials"));
 }
 
+static void on_own_credentials(AgentAcs *acs, const json_t *message)
+{
+    agent_api_replace(acs->engine->api, message);
+}
+
 static gboolean lists_running(const json_t *tasks, const char *arn)
 {
     const json_t *task;
@@ -247,6 +252,7 @@ static const struct {
     { "HeartbeatMessage", on_heartbeat },
     { "PayloadMessage", on_payload },
     { "IAMRoleCredentialsMessage", on_credentials },
+    { "BerthCredentialsMessage", on_own_credentials },
     { "TaskManifestMessage", on_manifest },
     { "TaskStopVerificationAck", on_verified },
     { "StageUpdateMessage", on_update },

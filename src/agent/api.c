@@ -1,6 +1,7 @@
 #include "agent/api.h"
 #include "agent/pool.h"
 #include "agent/role.h"
+#include "agent/state.h"
 #include "base/clock.h"
 #include "base/errors.h"
 #include "base/log.h"
@@ -15,6 +16,7 @@
 #define CALL_TIMEOUT_MS 10000
 #define ANSWER_MAX      (1024 * 1024)
 #define OTHERS_MAX      2
+#define KEYS_FILE       "credentials.json"
 #define ROLE_RETRY_US   (2 * CLOCK_SECOND_US)
 
 typedef char JsonText;
@@ -32,6 +34,7 @@ struct AgentApi {
     Pool *others;         /* calls in the name of tasks */
     pthread_mutex_t lock; /* of what follows */
     AgentSigner signer;
+    char *first_key;         /* the configuration's; those that were handed over follow it */
     struct timespec read_at; /* the file's time when signer was read */
     gboolean by_role;        /* the file has no keys: the instance's role */
     gint64 renew_us;         /* of the role's */
@@ -57,6 +60,55 @@ static void signer_from(AgentSigner *signer, const AgentConfig *config)
                              g_strdup(config->session_token), g_strdup(config->region) };
 }
 
+static gboolean is_text(const json_t *tree, const char *member)
+{
+    const char *text = json_string_value(json_object_get(tree, member));
+
+    return text && *text;
+}
+
+/* Takes the keys of a message, or of the file that keeps them. */
+static gboolean signer_from_tree(AgentSigner *signer, const char *region, const json_t *tree)
+{
+    if (!is_text(tree, "accessKeyId") || !is_text(tree, "secretAccessKey") ||
+        !is_text(tree, "sessionToken"))
+        return FALSE;
+    agent_signer_clear(signer);
+    *signer = (AgentSigner){ g_strdup(json_string_value(json_object_get(tree, "accessKeyId"))),
+                             g_strdup(json_string_value(json_object_get(tree, "secretAccessKey"))),
+                             g_strdup(json_string_value(json_object_get(tree, "sessionToken"))),
+                             g_strdup(region) };
+    return TRUE;
+}
+
+/* What was handed over in the place of the configuration's keys, if it was. */
+static void signer_follow(AgentApi *api, const AgentConfig *config)
+{
+    json_auto_t *tree = agent_state_kept(config->data_dir, KEYS_FILE);
+    const char *first = json_string_value(json_object_get(tree, "firstKeyId"));
+
+    if (g_strcmp0(first, config->access_key_id) == 0)
+        signer_from_tree(&api->signer, config->region, tree);
+}
+
+void agent_api_replace(AgentApi *api, const json_t *message)
+{
+    g_autoptr(GError) cause = NULL;
+
+    pthread_mutex_lock(&api->lock);
+    json_auto_t *kept = json_pack("{s:s, s:O*, s:O*, s:O*}", "firstKeyId", api->first_key,
+                                  "accessKeyId", json_object_get(message, "accessKeyId"),
+                                  "secretAccessKey", json_object_get(message, "secretAccessKey"),
+                                  "sessionToken", json_object_get(message, "sessionToken"));
+    gboolean taken = !api->by_role && signer_from_tree(&api->signer, api->config->region, kept);
+    if (taken && !agent_state_keep(api->config->data_dir, KEYS_FILE, kept, &cause))
+        log_warn("-", "new credentials are not kept: %s", cause->message);
+    pthread_mutex_unlock(&api->lock);
+    if (taken)
+        log_info("-", "new credentials until %.40s",
+                 json_string_value(json_object_get(message, "expiration")));
+}
+
 /* Called with the lock held, or before there are other threads. */
 static void signer_take(AgentApi *api, const AgentConfig *config)
 {
@@ -67,6 +119,10 @@ static void signer_take(AgentApi *api, const AgentConfig *config)
     if (by_role && !api->by_role)
         api->renew_us = 0;
     api->by_role = by_role;
+    g_free(api->first_key);
+    api->first_key = g_strdup(config->access_key_id);
+    if (!by_role)
+        signer_follow(api, config);
 }
 
 AgentApi *agent_api_new(Loop *loop, const AgentConfig *config, const char *config_file,

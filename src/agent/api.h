@@ -27,6 +27,9 @@ typedef void (*AgentApiDone)(gpointer user, const AgentAnswer *answer);
 /* Errors: CONFIG (CA file), INVALID_PARAMETER (endpoint). config must outlive it. */
 AgentApi *agent_api_new(Loop *loop, const AgentConfig *config, const char *config_file,
                         GError **error);
+/* New credentials that the control plane made for the agent (BerthCredentialsMessage): used from
+ * now on and after a restart, for as long as the configuration names the keys that these follow. */
+void agent_api_replace(AgentApi *api, const json_t *message);
 /* Takes request. done is called in the loop's thread. */
 void agent_api_call(AgentApi *api, const char *operation, json_t *request, AgentApiDone done,
                     gpointer user);

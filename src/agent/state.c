@@ -75,6 +75,18 @@ static json_t *load_tree(const char *path, GError **error)
     return tree ? tree : fail_null(error, CONFIG, "cannot read \"%s\": %s", path, cause.text);
 }
 
+gboolean agent_state_keep(const char *dir, const char *name, const json_t *tree, GError **error)
+{
+    return save_tree(dir, name, tree, error);
+}
+
+json_t *agent_state_kept(const char *dir, const char *name)
+{
+    g_autofree char *path = g_build_filename(dir, name, NULL);
+
+    return json_load_file(path, 0, NULL);
+}
+
 static char *text_of(const json_t *tree, const char *key)
 {
     return g_strdup(json_string_value(json_object_get(tree, key)));

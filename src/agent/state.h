@@ -26,6 +26,11 @@ gboolean agent_state_is_used(const char *dir);
 void agent_state_free(AgentState *state);
 gboolean agent_state_save(const AgentState *state, GError **error);
 
+/* Any small tree of another file of the directory: kept, and read back (NULL when there is none, or
+ * it cannot be understood). A new reference. */
+gboolean agent_state_keep(const char *dir, const char *name, const json_t *tree, GError **error);
+json_t *agent_state_kept(const char *dir, const char *name);
+
 /* All saved tasks: AgentTask. A file that cannot be understood is renamed to *.bad and skipped;
  * ret_bad counts those. */
 GPtrArray *agent_state_tasks(const AgentState *state, guint *ret_bad, GError **error);

@@ -38,6 +38,7 @@ typedef struct {
     guint reboot_seconds; /* from asking a guest to go down to its reset */
     guint agent_suspect_seconds;
     guint agent_lost_seconds;
+    guint external_session_seconds; /* of the agents on machines that are no guests of ours */
     guint agent_return_seconds;
     guint task_history_seconds;
     char *metadata_address; /* of the instance metadata service */

@@ -89,27 +89,27 @@ static gboolean look_there(Installing *in, GError **error)
 }
 
 /* The agent's settings; what made them is the control plane's answer. Caller wipes and frees. */
-static char *settings_text(Installing *in, const json_t *made, GError **error)
+static char *settings_text(Cli *cli, const json_t *external, GError **error)
 {
-    const char *id = verb_text(in->external, "InstanceId");
-    json_auto_t *keys = client_call(in->cli, "berth", "CreateExternalCredentials",
+    const char *id = verb_text(external, "InstanceId");
+    json_auto_t *keys = client_call(cli, "berth", "CreateExternalCredentials",
                                     json_pack("{s:s}", "InstanceId", id), error);
 
     return keys ? g_strdup_printf(
                       "BERTH_ENDPOINT=%s\nBERTH_REGION=%s\nBERTH_CLUSTER=%s\n"
                       "BERTH_CA=/etc/berth/ca.pem\nBERTH_INSTANCE_ID=%s\nAWS_ACCESS_KEY_ID=%s\n"
                       "AWS_SECRET_ACCESS_KEY=%s\nAWS_SESSION_TOKEN=%s\n",
-                      verb_text(made, "Endpoint"), verb_text(made, "RegionName"),
-                      verb_text(in->external, "Cluster"), id, verb_text(keys, "AccessKeyId"),
+                      verb_text(keys, "Endpoint"), verb_text(keys, "RegionName"),
+                      verb_text(external, "Cluster"), id, verb_text(keys, "AccessKeyId"),
                       verb_text(keys, "SecretAccessKey"), verb_text(keys, "SessionToken"))
                 : NULL;
 }
 
-static gboolean place_all(Installing *in, const json_t *made, GError **error)
+static gboolean place_all(Installing *in, GError **error)
 {
     const Profile *p = client_profile(in->cli->client);
     g_autofree char *authority = NULL;
-    g_autofree char *settings = settings_text(in, made, error);
+    g_autofree char *settings = settings_text(in->cli, in->external, error);
     gsize length = 0;
 
     if (!settings || !(authority = verb_read(p->ca_file, &length, error)))
@@ -127,13 +127,13 @@ static gboolean place_all(Installing *in, const json_t *made, GError **error)
     return machine_place(machine_ssh(&in->way, FALSE), files, error);
 }
 
-static gboolean set_up(Installing *in, const json_t *made, GError **error)
+static gboolean set_up(Installing *in, GError **error)
 {
     const char *id = verb_text(in->external, "InstanceId");
     g_autofree char *archive = agent_archive(in->cli, error);
 
     ui_step("placing the agent");
-    if (!archive || !place_all(in, made, error) ||
+    if (!archive || !place_all(in, error) ||
         !agent_place(machine_ssh(&in->way, FALSE), archive, in->folder, error) ||
         !machine_agent(machine_ssh(&in->way, FALSE), "load", in->socket, in->folder, NULL, error) ||
         !machine_agent(machine_ssh(&in->way, FALSE), "start", in->socket, in->folder, NULL,
@@ -175,7 +175,7 @@ static gboolean run_agent_install(Cli *cli, GError **error)
         return FALSE;
     in.external = json_incref(json_object_get(made, "External"));
     const char *id = verb_text(in.external, "InstanceId");
-    if (set_up(&in, made, error)) {
+    if (set_up(&in, error)) {
         ui_print("%s", id);
         return TRUE;
     }
@@ -218,6 +218,33 @@ static gboolean run_agent_remove(Cli *cli, GError **error)
     return TRUE;
 }
 
+/* -- berth agent renew */
+static gboolean run_agent_renew(Cli *cli, GError **error)
+{
+    const char *id = cli_arg(cli, 0);
+    json_auto_t *agent = agent_get(cli, id, error);
+    const json_t *external = json_object_get(agent, "External");
+
+    if (!agent)
+        return FALSE;
+    if (!external)
+        return fail(error, COMMAND, "\"%s\" is an instance of ours: its agent renews its own", id);
+    GPtrArray *argv = machine_ssh_to(cli, id, external, FALSE, error);
+    g_autofree char *settings = argv ? settings_text(cli, external, error) : NULL;
+    if (!settings) {
+        g_clear_pointer(&argv, g_ptr_array_unref);
+        return FALSE;
+    }
+    g_autofree char *conf = g_build_filename(verb_text(external, "Folder"), "etc/agent.conf", NULL);
+    GString *files = g_string_new(NULL);
+    machine_add_file(files, conf, "0600", settings, strlen(settings));
+    explicit_bzero(settings, strlen(settings));
+    if (!machine_place(argv, files, error))
+        return FALSE;
+    ui_print("renewed");
+    return TRUE;
+}
+
 static const Option cluster_options[] = { { "cluster", "NAME", "the cluster; default" }, { 0 } };
 static const Option install_options[] = {
     { "host", "USER@MACHINE", "where; root, or a user with sudo" },
@@ -236,6 +263,11 @@ static const Option remove_options[] = {
     { "cluster", "NAME", "the cluster; default" },
     { "identity", "FILE", "private key for ssh" },
     { "force", NULL, "though tasks are there: they end" },
+    { 0 },
+};
+static const Option renew_options[] = {
+    { "cluster", "NAME", "the cluster; default" },
+    { "identity", "FILE", "private key for ssh" },
     { 0 },
 };
 static const Option upgrade_options[] = {
@@ -258,6 +290,10 @@ const Command agent_commands[] = {
       FALSE },
     { "agent remove", "INSTANCE", 1, 1, "take the agent off such a machine again", NULL,
       "berth agent remove mi-0123456789abcdef0", remove_options, run_agent_remove, FALSE },
+    { "agent renew", "INSTANCE", 1, 1, "give the agent of such a machine new credentials",
+      "The control plane renews them while the agent is connected. A machine that was away for\n"
+      "longer than they last ([agents] external_seconds, a week) needs this once.",
+      "berth agent renew mi-0123456789abcdef0", renew_options, run_agent_renew, FALSE },
     { "agent upgrade", "", 0, 0, "put another agent on a cluster's machines, one by one",
       "No task stops: each machine's agent is replaced, must connect again and find its tasks in\n"
       "the same containers; else the former agent is put back and nothing more is touched.\n"

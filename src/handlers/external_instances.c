@@ -1,6 +1,7 @@
 /* The admin service's external instances: machines with Docker that are nobody's guests, and the
  * agents of all container instances. */
 #include "handlers/external_json.h"
+#include "base/clock.h"
 #include "base/errors.h"
 #include "base/id.h"
 #include "handlers/ecs_common.h"
@@ -18,8 +19,6 @@
 #define DOCKER_SOCKET "/run/docker.sock"
 #define FOLDER        "/var/lib/berth-agent"
 #define SHA256_DIGITS 64
-/* Nothing of ours reaches the machine to renew them; they end with the machine's removal. */
-#define CREDENTIALS_US (3650 * 86400 * G_GINT64_CONSTANT(1000000))
 
 json_t *external_json(const ExternalInstance *x)
 {
@@ -65,6 +64,11 @@ static char *choose_zone(Request *rq, GError **error)
     return zone;
 }
 
+static json_t *endpoint_json(const Config *config)
+{
+    return json_sprintf("https://%s:%u", config->advertise, config->listen_port);
+}
+
 /* What later stands in somebody's ssh command: never an option, never several words. */
 static gboolean check_way(const ExternalInstance *x, GError **error)
 {
@@ -107,22 +111,24 @@ json_t *create_external_instance(Request *rq, GError **error)
     if (!history_add(rq->tx, "external-instance", id, what, error))
         return NULL;
     return json_pack("{s:o, s:s, s:o}", "External", external_json(&x), "RegionName", rq->region,
-                     "Endpoint",
-                     json_sprintf("https://%s:%u", config->advertise, config->listen_port));
+                     "Endpoint", endpoint_json(config));
 }
 
-/* Fresh ones; those that were there are void from now on. */
+/* Fresh ones; those that were there are void from now on. The agent's channel renews them before
+ * their end (server/channel_keys.h). */
 json_t *create_external_credentials(Request *rq, GError **error)
 {
+    const Config *config = rq->context->config;
     g_autoptr(DbTx) region = db_begin(rq->context->region, DB_MODE_READ, error);
     g_autoptr(ExternalInstance) x = region ? external_get(rq, region, error) : NULL;
 
     if (!x || !sessions_revoke(rq->tx, (const char *[]){ x->id, NULL }, error))
         return NULL;
-    g_autoptr(SessionCredentials) made =
-        sessions_make(rq->tx, rq->context->master_key, rq->account_id, SESSION_AGENT_ROLE, x->id,
-                      x->id, rq->now_us + CREDENTIALS_US, error);
-    return made ? json_pack("{s:s, s:s, s:s, s:I}", "AccessKeyId", made->access_key_id,
+    g_autoptr(SessionCredentials) made = sessions_make(
+        rq->tx, rq->context->master_key, rq->account_id, SESSION_AGENT_ROLE, x->id, x->id,
+        rq->now_us + config->external_session_seconds * CLOCK_SECOND_US, error);
+    return made ? json_pack("{s:s, s:o, s:s, s:s, s:s, s:I}", "RegionName", rq->region, "Endpoint",
+                            endpoint_json(config), "AccessKeyId", made->access_key_id,
                             "SecretAccessKey", made->secret, "SessionToken", made->token,
                             "ExpiresAt", (json_int_t)made->expires_us)
                 : NULL;

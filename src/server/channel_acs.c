@@ -6,6 +6,7 @@
 #include "handlers/secret_values.h"
 #include "model/payload.h"
 #include "server/channel_credentials.h"
+#include "server/channel_keys.h"
 #include "server/channel_loop.h"
 #include "server/channel_manifest.h"
 #include "store/channels.h"
@@ -423,6 +424,7 @@ void acs_start(ChannelLoop *loop, ChannelConn *conn, gboolean work)
         collect_begin(loop, conn, CHANNEL_UNACKED);
     channel_credentials_start(loop, conn);
     conn->manifest_ms = clock_mono_ms() + manifest_delay_ms();
+    channel_keys_start(loop, conn);
 }
 
 void acs_probe(ChannelLoop *loop, ChannelConn *conn)
@@ -450,6 +452,8 @@ gboolean acs_tick(ChannelLoop *loop, ChannelConn *conn, gint64 now_ms)
         send_heartbeat(loop, conn, now_ms);
     if (now_ms >= conn->credentials_ms)
         channel_credentials_send(loop, conn);
+    if (conn->renew_ms && now_ms >= conn->renew_ms)
+        channel_keys_send(loop, conn);
     if (conn->manifest_ms && now_ms >= conn->manifest_ms && !conn->collecting) {
         conn->manifest_ms = 0;
         manifest_send(loop, conn);

@@ -7,6 +7,7 @@
 #include "model/policy.h"
 #include "server/auth.h"
 #include "store/channels.h"
+#include "store/external_instances.h"
 #include "store/sessions.h"
 #include "store/task_credentials.h"
 #include "wire/form.h"
@@ -38,6 +39,8 @@ void channel_admission_clear(ChannelAdmission *admission)
 {
     g_free(admission->message);
     g_free(admission->held_session);
+    g_free(admission->external);
+    g_free(admission->access_key_id);
     g_free(admission->session);
     g_free(admission->account_id);
     g_free(admission->cluster_name);
@@ -120,12 +123,25 @@ static gboolean check_row(Admitting *a, GError **error)
     return TRUE;
 }
 
+static void fill_keys(Admitting *a)
+{
+    const Identity *who = &a->caller->identity;
+
+    if (a->ask->kind != CHANNEL_ACS || who->session != SESSION_INSTANCE ||
+        !id_is_ec2(who->subject, EXTERNAL_INSTANCE_PREFIX))
+        return;
+    a->out->external = g_strdup(who->subject);
+    a->out->access_key_id = g_strdup(who->access_key_id);
+    a->out->expires_us = a->caller->expires_us;
+}
+
 static void fill_admitted(Admitting *a)
 {
     const char *region = a->world->config->region;
     const ChannelRow *row = a->row;
 
     a->out->admitted = TRUE;
+    fill_keys(a);
     a->out->ci_id = row->ci_id;
     a->out->account_id = g_strdup(row->account_id);
     a->out->cluster_name = g_strdup(row->cluster_name);

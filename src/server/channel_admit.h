@@ -25,6 +25,9 @@ typedef struct {
     gboolean work;             /* its agent has to be told something */
     gboolean credentials;      /* its tasks have some */
     gboolean send_credentials; /* the agent asks for those of its tasks, and there are some */
+    char *external; /* the machine that is no guest of ours, whose keys were used; NULL: others */
+    char *access_key_id;
+    gint64 expires_us; /* of the keys */
     char *session;
     char *account_id;
     char *cluster_name;

@@ -51,6 +51,8 @@ void conn_free(ChannelConn *conn)
     json_decref(conn->health);
     g_free(conn->session);
     g_free(conn->manifest_id);
+    g_free(conn->external);
+    g_free(conn->access_key_id);
     g_free(conn->over_session);
     g_free(conn->account_id);
     g_free(conn->cluster_name);

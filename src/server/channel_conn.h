@@ -48,6 +48,9 @@ typedef struct {
     char *container_instance_id;
     char *cluster_arn;
     char *container_instance_arn;
+    char *external; /* machine whose keys the agent uses; NULL: not one of ours to renew */
+    char *access_key_id;
+    gint64 expires_us; /* of the keys, or of those that were sent */
     const char *cause; /* why it ended, for the row and the log; static */
     /* the loop's notes */
     gpointer loop;             /* ChannelLoop it belongs to */
@@ -56,6 +59,7 @@ typedef struct {
     gboolean send_credentials; /* the agent asked for its tasks', which were not sent yet */
     gint64 credentials_ms;     /* when they are looked at next */
     gint64 manifest_ms;        /* when its tasks are compared; 0: they were */
+    gint64 renew_ms;           /* when the agent's own keys are renewed; 0: never */
     char *manifest_id;         /* sent, not yet answered */
     gint64 heartbeat_ms;       /* when the next is due */
     gint64 probe_ms;           /* answer must have come by then; 0: no probe */

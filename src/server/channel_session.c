@@ -75,6 +75,9 @@ static void open_session(ChannelLoop *loop, ChannelConn *conn, ChannelAdmission 
     conn->ci_id = admission->ci_id;
     conn->credentials = admission->credentials;
     conn->send_credentials = admission->send_credentials;
+    conn->external = g_steal_pointer(&admission->external);
+    conn->access_key_id = g_steal_pointer(&admission->access_key_id);
+    conn->expires_us = admission->expires_us;
     conn->session = g_steal_pointer(&admission->session);
     conn->account_id = g_steal_pointer(&admission->account_id);
     conn->cluster_name = g_steal_pointer(&admission->cluster_name);

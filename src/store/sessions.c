@@ -135,6 +135,15 @@ gboolean sessions_supersede(DbTx *tx, const char *subject, const char *access_ke
                    DB_ARGS(subject, access_key_id, db_int(tx, lasts_us)), NULL);
 }
 
+gboolean sessions_retire(DbTx *tx, const char *subject, const char *access_key_id, GError **error)
+{
+    return db_exec(tx, error,
+                   "DELETE FROM sessions s USING sessions used WHERE used.access_key_id = $2"
+                   " AND used.subject = $1 AND s.subject = $1 AND s.kind = 'instance'"
+                   " AND s.access_key_id <> $2 AND s.expires_at < used.expires_at",
+                   DB_ARGS(subject, access_key_id), NULL);
+}
+
 gboolean sessions_prune(DbTx *tx, GError **error)
 {
     return db_exec(tx, error, "DELETE FROM sessions WHERE expires_at < now() - interval '1 hour'",

@@ -72,5 +72,8 @@ gboolean sessions_revoke(DbTx *tx, const char *const *subjects, GError **error);
  * hours and stay. */
 gboolean sessions_supersede(DbTx *tx, const char *subject, const char *access_key_id,
                             gint64 lasts_us, GError **error);
+/* Deletes the sessions of an instance's agent that end before its session access_key_id does: that
+ * was used, so they are not needed any more. */
+gboolean sessions_retire(DbTx *tx, const char *subject, const char *access_key_id, GError **error);
 /* Deletes what ended more than an hour ago. */
 gboolean sessions_prune(DbTx *tx, GError **error);
