@@ -7,4 +7,5 @@ bench: programs $(BENCH_BIN)
 	$(Q)for b in $(filter %/bench_%,$(BENCH_BIN)); do echo "== $${b##*/}"; $$b || exit 1; done
 	$(Q)echo "== api"; /usr/bin/python3 tests/bench/api.py
 	$(Q)echo "== agents"; /usr/bin/python3 tests/bench/agents.py
+	$(Q)echo "== agent"; /usr/bin/python3 tests/bench/agent.py
 	$(Q)echo "== docker"; /usr/bin/python3 tests/bench/docker.py
