@@ -19,7 +19,9 @@ list=$(mktemp) && trap 'rm -f "$list"; libvirt_return' EXIT
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=1}
 export LSAN_OPTIONS=${LSAN_OPTIONS:-suppressions=$PWD/tests/lsan.supp:print_suppressions=0}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}
-export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1}
+export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1 suppressions=$PWD/tests/tsan.supp}
+# GLib's own allocator hides from sanitizers who freed what, and its locks from ThreadSanitizer.
+export G_SLICE=${G_SLICE:-always-malloc}
 
 # What failed, in few words and last of all: where a long log is cut, this is what is left of it.
 summary() {

@@ -192,6 +192,18 @@ json_t *client_call(Cli *cli, const char *service_name, const char *action, json
     return codec_decode_answer(service, operation, answer->body->str, answer->body->len, error);
 }
 
+gboolean client_look(Cli *cli, const char *service, const char *action, json_t *params,
+                     const char *member, json_t **io_first, GError **error)
+{
+    json_auto_t *answer = client_call(cli, service, action, params, error);
+
+    if (!answer)
+        return FALSE;
+    json_decref(*io_first);
+    *io_first = json_incref(json_array_get(json_object_get(answer, member), 0));
+    return TRUE;
+}
+
 json_t *client_pages(Cli *cli, const char *service, const char *action, json_t *params,
                      const char *member, GError **error)
 {

@@ -24,6 +24,10 @@ const Profile *client_profile(const Client *client);
  * answer. */
 json_t *client_call(Cli *cli, const char *service, const char *action, json_t *params,
                     GError **error);
+/* For waits: makes *io_first the first of the answer's list member, or NULL when that is empty;
+ * what it was before is released. Takes params. */
+gboolean client_look(Cli *cli, const char *service, const char *action, json_t *params,
+                     const char *member, json_t **io_first, GError **error);
 /* All pages of a list: items of member of every answer. Takes params. */
 json_t *client_pages(Cli *cli, const char *service, const char *action, json_t *params,
                      const char *member, GError **error);

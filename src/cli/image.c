@@ -64,13 +64,10 @@ typedef struct {
 static gboolean look_image(Cli *cli, gpointer data, gboolean *ret_done, GError **error)
 {
     ImageWait *wait = data;
-    json_auto_t *answer = client_call(cli, "ec2", "DescribeImages",
-                                      json_pack("{s:[s]}", "ImageIds", wait->id), error);
 
-    if (!answer)
+    if (!client_look(cli, "ec2", "DescribeImages", json_pack("{s:[s]}", "ImageIds", wait->id),
+                     "Images", &wait->image, error))
         return FALSE;
-    json_decref(wait->image);
-    wait->image = json_incref(json_array_get(json_object_get(answer, "Images"), 0));
     const char *state = verb_text(wait->image, "State");
     if (strcmp(state, "failed") == 0)
         return fail(error, COMMAND, "the image was refused: %s",

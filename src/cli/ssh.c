@@ -23,13 +23,10 @@ static gboolean is_ready(const json_t *access)
 static gboolean look_access(Cli *cli, gpointer data, gboolean *ret_done, GError **error)
 {
     AccessWait *wait = data;
-    json_auto_t *answer = client_call(cli, "berth", "DescribeInstanceAccess",
-                                      json_pack("{s:[s]}", "InstanceIds", wait->id), error);
 
-    if (!answer)
+    if (!client_look(cli, "berth", "DescribeInstanceAccess",
+                     json_pack("{s:[s]}", "InstanceIds", wait->id), "Access", &wait->access, error))
         return FALSE;
-    json_decref(wait->access);
-    wait->access = json_incref(json_array_get(json_object_get(answer, "Access"), 0));
     const char *state = verb_text(wait->access, "State");
     if (!wait->access)
         return fail(error, NOT_FOUND, "there is no instance \"%s\"", wait->id);

@@ -111,13 +111,10 @@ typedef struct {
 static gboolean look_checked(Cli *cli, gpointer data, gboolean *ret_done, GError **error)
 {
     CheckWait *wait = data;
-    json_auto_t *answer = client_call(cli, "berth", "DescribeHosts",
-                                      json_pack("{s:[s]}", "HostIds", wait->host_id), error);
 
-    if (!answer)
+    if (!client_look(cli, "berth", "DescribeHosts", json_pack("{s:[s]}", "HostIds", wait->host_id),
+                     "Hosts", &wait->host, error))
         return FALSE;
-    json_decref(wait->host);
-    wait->host = json_incref(json_array_get(json_object_get(answer, "Hosts"), 0));
     *ret_done = json_integer_value(json_object_get(wait->host, "CheckedAt")) > wait->before_us;
     return TRUE;
 }
