@@ -7,6 +7,7 @@
  */
 #include "base/clock.h"
 #include "base/errors.h"
+#include "handlers/metrics_page.h"
 #include "handlers/table.h"
 #include "model/task_definition.h"
 #include "store/metrics.h"
@@ -16,6 +17,7 @@
 #define POINTS_MAX      1440
 #define DATA_POINTS_MAX 100800
 #define QUERIES_MAX     500
+#define METRICS_PAGE    500
 #define ACTIVE_US       (3 * 3600 * CLOCK_SECOND_US) /* ListMetrics shows what told lately */
 
 typedef struct {
@@ -221,32 +223,26 @@ json_t *get_metric_data(Request *rq, GError **error)
     const json_t *queries = request_member(rq, "MetricDataQueries"), *query;
     gint64 most = MIN(request_int(rq, "MaxDatapoints", DATA_POINTS_MAX), DATA_POINTS_MAX);
     json_auto_t *results = json_array();
-    gint64 found = 0;
+    gint64 skip = 0;
     size_t n;
 
     if (json_array_size(queries) > QUERIES_MAX)
         return fail_null(error, METRIC_VALUE, "At most %d MetricDataQueries are taken.",
                          QUERIES_MAX);
+    if (!metrics_page_start(rq, &skip, error))
+        return NULL;
     json_array_foreach(queries, n, query)
     {
         const json_t *shown = json_object_get(query, "ReturnData");
         json_t *result = data_of(rq, query, error);
         if (!result)
             return NULL;
-        found += (gint64)json_array_size(json_object_get(result, "Values"));
         if (json_is_false(shown))
             json_decref(result);
         else
             json_array_append_new(results, result);
     }
-    if (found > most)
-        return fail_null(error, METRIC_COMBINATION,
-                         "The answer would have %" G_GINT64_FORMAT
-                         " datapoints, more than %" G_GINT64_FORMAT
-                         ": ask for fewer queries, a shorter time or a longer "
-                         "Period.",
-                         found, most);
-    return json_pack("{s:O, s:[]}", "MetricDataResults", results, "Messages");
+    return metrics_data_page(results, skip, MAX(most, 1));
 }
 
 /* -- ListMetrics */
@@ -293,9 +289,11 @@ json_t *list_metrics(Request *rq, GError **error)
     g_autoptr(GPtrArray) series =
         metrics_series(rq->tx, rq->account_id, rq->now_us - ACTIVE_US, error);
 
-    if (!series)
+    json_auto_t *list = json_array();
+    gint64 skip = 0;
+
+    if (!series || !metrics_page_start(rq, &skip, error))
         return NULL;
-    json_t *list = json_array();
     for (gsize m = 0; m < G_N_ELEMENTS(metrics); m++)
         for (guint i = 0; i < series->len; i++) {
             json_t *item = metric_json(&metrics[m], series->pdata[i]);
@@ -304,5 +302,5 @@ json_t *list_metrics(Request *rq, GError **error)
                 json_array_append(list, item);
             json_decref(item);
         }
-    return json_pack("{s:o}", "Metrics", list);
+    return metrics_page("Metrics", list, skip, METRICS_PAGE);
 }

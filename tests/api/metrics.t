@@ -105,6 +105,25 @@ def data(berth, cw):
                             **span())["MetricDataResults"][0]["Timestamps"]
     tap.ok(len(times) >= 2 and times == sorted(times, reverse=True) and up == times[::-1],
            "newest first unless asked otherwise", times)
+    fixed = span()
+    fixed["EndTime"] -= datetime.timedelta(minutes=5)  # nothing is added there any more
+    up = cw.get_metric_data(MetricDataQueries=[query("a", NAMES[1])], ScanBy="TimestampAscending",
+                            **fixed)["MetricDataResults"][0]["Timestamps"]
+    tap.ok(up, "points of the past")
+    pages = list(cw.get_paginator("get_metric_data").paginate(
+        MetricDataQueries=[query("a", NAMES[1]), query("c", "Other"), query("b", NAMES[0])],
+        ScanBy="TimestampAscending", PaginationConfig={"PageSize": 1}, **fixed))
+    whole = {"a": [], "b": [], "c": []}
+    for page in pages:
+        for r in page["MetricDataResults"]:
+            whole[r["Id"]] += r["Timestamps"]
+    tap.is_([sum(len(r["Values"]) for r in p["MetricDataResults"]) for p in pages], [1] * len(pages),
+            "MaxDatapoints 1: a page has one point")
+    tap.is_((whole["a"], whole["c"], len(whole["b"])), (up, [], len(up)), "all pages together have all of them")
+    tap.is_([[r["StatusCode"] for r in p["MetricDataResults"] if r["Id"] == "a"] for p in pages[:len(up)]],
+            [["PartialData"]] * (len(up) - 1) + [["Complete"]], "a series that goes on says so")
+    tap.raises("InvalidNextToken", lambda: cw.get_metric_data(
+        MetricDataQueries=[query("a", NAMES[1])], NextToken="x", **span()), "a token that is none", 400)
     listed = berth.aws("cloudwatch", "list-metrics", "--namespace", "AWS/ECS", "--metric-name",
                        "CPUUtilization")["Metrics"]
     tap.is_([[d["Value"] for d in m["Dimensions"]] for m in listed], [["default"], ["default", "web"]],
