@@ -24,7 +24,8 @@
 #define AGENT_CONTAINER "/usr/lib/berth/agent-container.json"
 #define AGENT_UNIT      "/etc/systemd/system/berth-agent.service"
 #define AGENT_SOURCE    "/usr/share/berth/berth-agent.tar" /* on this machine and on the instance */
-#define AGENT_LOADED    "/usr/share/berth/berth-agent.tar.loaded" /* where agent-run leaves it */
+#define AGENT_LOADING   "/usr/share/berth/berth-agent.tar.loading" /* where agent-run takes it to */
+#define AGENT_LOADED    "/usr/share/berth/berth-agent.tar.loaded"  /* and leaves it */
 
 typedef struct {
     World *world;
@@ -128,8 +129,9 @@ static gboolean probe(Run *run, GError **error)
     g_auto(SshResult) result = { 0 };
 
     g_autofree char *docker = registry_path(run->world->config, run->advertise);
-    g_autofree char *paths = g_strjoin("\n", AGENT_RUN, AGENT_CONTAINER, AGENT_UNIT, AGENT_SOURCE,
-                                       AGENT_LOADED, AGENT_CONF, AUTHORITY, docker, "", NULL);
+    g_autofree char *paths =
+        g_strjoin("\n", AGENT_RUN, AGENT_CONTAINER, AGENT_UNIT, AGENT_SOURCE, AGENT_LOADING,
+                  AGENT_LOADED, AGENT_CONF, AUTHORITY, docker, "", NULL);
 
     if (!ssh_script(run->ssh, script_probe, paths, strlen(paths), SCRIPT_MS, &result, error) ||
         !script_ok(run, "look around", &result, error))
@@ -246,12 +248,14 @@ static gboolean place_archive(Run *run, GError **error)
 static gboolean has_archive(const Run *run)
 {
     const char *wanted = run->b->agent_image_sha256;
-    const char *waiting = g_hash_table_lookup(run->facts, AGENT_SOURCE);
+    static const char *const newest_first[] = { AGENT_SOURCE, AGENT_LOADING, AGENT_LOADED };
+    const char *newest = NULL;
 
     if (!wanted)
         return has(run, "image");
-    return g_strcmp0(waiting ? waiting : g_hash_table_lookup(run->facts, AGENT_LOADED), wanted) ==
-           0;
+    for (gsize n = 0; n < G_N_ELEMENTS(newest_first) && !newest; n++)
+        newest = g_hash_table_lookup(run->facts, newest_first[n]);
+    return g_strcmp0(newest, wanted) == 0;
 }
 
 static gboolean record_archive(const Run *run, GError **error)

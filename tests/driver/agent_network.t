@@ -62,5 +62,29 @@ is "and the kernel keeps loopback apart again" \
     "$(on $machine cat /proc/sys/net/ipv4/conf/all/route_localnet)" 0
 on $machine "$run" --down
 is "taking them away again is no error" "$?" 0
+
+# ---- an archive that arrives while another one is loaded: with programs that stand in for Docker's
+mkdir "$work/bin"
+printf '#!/bin/sh\n' >"$work/bin/curl"
+printf '#!/bin/sh\ncase "$*" in *" -D "*) exit 1 ;; esac\n' >"$work/bin/iptables"
+cat >"$work/bin/docker" <<END
+#!/bin/sh
+cat "\$4" >>"$work/loaded"
+[ -e "$work/once" ] || echo second >/usr/share/berth/berth-agent.tar
+: >"$work/once"
+END
+chmod +x "$work"/bin/*
+load() {
+    on $machine unshare --mount sh -c "mount -t tmpfs tmpfs /var/lib && mount --bind '$work/share' /usr/share &&
+        PATH='$work/bin':\$PATH '$run'"
+}
+mkdir -p "$work/share/berth"
+echo first >"$work/share/berth/berth-agent.tar"
+load
+is "the first is loaded" "$(cat "$work/loaded")" first
+is "the second waits" "$(cat "$work/share/berth/berth-agent.tar")" second
+load
+is "until the next start" "$(xargs <"$work/loaded")" "first second"
+is "when it is kept as the one that runs" "$(cat "$work/share/berth/berth-agent.tar.loaded")" second
 echo "1..$count"
 exit $((failed > 0))
