@@ -56,7 +56,7 @@ static gboolean read_keys(const char *text, RoleKeys *ret_keys, GError **error)
                     "SecretAccessKey", &secret, "Token", &token, "Expiration", &until) != 0 ||
         strcmp(code, "Success") != 0)
         return fail(error, CONFIG, "the metadata service gives no credentials: %s",
-                    code ? code : "not what was expected");
+                    code && strcmp(code, "Success") != 0 ? code : "not what was expected");
     g_autoptr(GTimeZone) utc = g_time_zone_new_utc();
     g_autoptr(GDateTime) time = g_date_time_new_from_iso8601(until, utc);
     if (!time)
