@@ -116,11 +116,13 @@ static gboolean place_all(Installing *in, GError **error)
         return FALSE;
     g_autofree char *conf = g_build_filename(in->folder, "etc/agent.conf", NULL);
     g_autofree char *ca = g_build_filename(in->folder, "etc/ca.pem", NULL);
+    g_autofree char *network = g_build_filename(in->folder, "agent-run", NULL);
     g_autofree char *registry_ca =
         g_strdup_printf("/etc/docker/certs.d/%s/ca.crt", cli_option(in->cli, "registry"));
     GString *files = g_string_new(NULL);
     machine_add_file(files, conf, "0600", settings, strlen(settings));
     machine_add_file(files, ca, "0644", authority, length);
+    machine_add_file(files, network, "0755", machine_agent_run, strlen(machine_agent_run));
     if (cli_option(in->cli, "registry"))
         machine_add_file(files, registry_ca, "0644", authority, length);
     explicit_bzero(settings, strlen(settings));

@@ -18,6 +18,7 @@
 
 EMBED(machine_script_place, "provisioning/instance/place.sh");
 EMBED(machine_script_agent, "provisioning/machine/agent.sh");
+EMBED(machine_agent_run, "images/ecs-optimized/root/usr/lib/berth/agent-run");
 extern const char machine_script_place[];
 extern const char machine_script_agent[];
 

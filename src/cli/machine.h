@@ -28,6 +28,9 @@ GPtrArray *machine_ssh_instance(Cli *cli, const char *instance_id, gboolean tty,
 GPtrArray *machine_ssh_to(Cli *cli, const char *instance_id, const json_t *external, gboolean tty,
                           GError **error);
 
+/* The program that makes the agent's address reachable for containers: FOLDER/agent-run there. */
+extern const char machine_agent_run[];
+
 /* Ends argv with a run of docker there, as root where the user may not use its socket. One that is
  * watched reads nothing, and ends when the input of argv does. words ends with NULL. */
 void machine_add_docker(GPtrArray *argv, const char *socket, gboolean watched,
