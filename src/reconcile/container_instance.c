@@ -67,16 +67,18 @@ StepResult container_instance_step(World *world, const char *id, gint64 *ret_aga
         return STEP_FAILED;
     if (!found)
         return STEP_SETTLED;
-    if (!act(tx, ci_id, &facts, lost_us, &wait_us, error) ||
-        !services_wake_for_instance(tx, ci_id, error) ||
+    if (!act(tx, ci_id, &facts, lost_us, &wait_us, error))
+        return STEP_FAILED;
+    if (wait_us) { /* nothing has changed but that it is silent, of which the channel told */
+        *ret_again_ms = wait_us / 1000 + 1;
+        return STEP_LATER;
+    }
+    if (!services_wake_for_instance(tx, ci_id, error) ||
         !db_wake(tx, "cluster", db_int(tx, facts.cluster_id), error))
         return STEP_FAILED;
     FAULT_POINT("container_instance.written");
     if (!db_commit(g_steal_pointer(&tx), error))
         return STEP_FAILED;
     FAULT_POINT("container_instance.seen");
-    if (!wait_us)
-        return STEP_SETTLED;
-    *ret_again_ms = wait_us / 1000 + 1;
-    return STEP_LATER;
+    return STEP_SETTLED;
 }

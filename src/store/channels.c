@@ -158,19 +158,22 @@ void channel_ends_clear(ChannelEnds *ends)
 /* Rows are locked in the order of their ids, as everywhere. */
 gboolean channels_release(DbTx *tx, const ChannelEnds *ends, GError **error)
 {
-    return db_exec(tx, error,
-                   "WITH held AS (SELECT ci_id, cause FROM container_instances JOIN"
-                   "  unnest($1::bigint[], $2::text[], $3::text[]) AS e (ci_id, session, cause)"
-                   "  USING (ci_id) WHERE channel_session = e.session"
-                   "  ORDER BY ci_id FOR NO KEY UPDATE OF container_instances),"
-                   " freed AS (UPDATE container_instances i SET channel_owner = NULL,"
-                   "  channel_session = NULL, disconnected_at = now(), disconnect_cause = h.cause,"
-                   "  version = version + 1 FROM held h WHERE i.ci_id = h.ci_id"
-                   "  RETURNING i.cluster_id)" WAKE_CLUSTER_OF("freed"),
-                   DB_ARGS(db_int_array(tx, (const gint64 *)(const void *)ends->ci_ids->data,
-                                        ends->ci_ids->len),
-                           texts(tx, ends->sessions), texts(tx, ends->causes)),
-                   NULL);
+    return db_exec(
+        tx, error,
+        "WITH held AS (SELECT ci_id, cause FROM container_instances JOIN"
+        "  unnest($1::bigint[], $2::text[], $3::text[]) AS e (ci_id, session, cause)"
+        "  USING (ci_id) WHERE channel_session = e.session"
+        "  ORDER BY ci_id FOR NO KEY UPDATE OF container_instances),"
+        " freed AS (UPDATE container_instances i SET channel_owner = NULL,"
+        "  channel_session = NULL, disconnected_at = now(), disconnect_cause = h.cause,"
+        "  version = version + 1 FROM held h WHERE i.ci_id = h.ci_id"
+        "  RETURNING i.cluster_id, i.ci_id)" WAKE_CLUSTER_OF(
+            "freed") " UNION ALL SELECT pg_notify('berth_wake', 'container_instance:' || ci_id)"
+                     " FROM freed",
+        DB_ARGS(
+            db_int_array(tx, (const gint64 *)(const void *)ends->ci_ids->data, ends->ci_ids->len),
+            texts(tx, ends->sessions), texts(tx, ends->causes)),
+        NULL);
 }
 
 gboolean channels_touch(DbTx *tx, const gint64 *ci_ids, gsize count, GError **error)

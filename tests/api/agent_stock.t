@@ -246,7 +246,7 @@ def test_timing(agents):
 
 
 test_checker()
-with Berth(role="all", config="[agents]\nlost_seconds=3\n") as berth:
+with Berth(role="all", config="[agents]\nlost_seconds=3\n[reconcile]\nsweep_seconds=600\n") as berth:
     for zone in ("home-1a", "home-1b"):
         berth.client("berth").create_zone(ZoneName=zone)
     ecs = berth.client("ecs")
@@ -257,6 +257,9 @@ with Berth(role="all", config="[agents]\nlost_seconds=3\n") as berth:
     test_draining(berth, ecs, agents)
     agents[1] = test_lost(berth, ecs, agents)
     test_timing(agents)
+    agents[1].kill()
+    tap.ok(berth.wait_for(lambda: berth.sql("SELECT 1 FROM container_instances WHERE lost_at IS NOT NULL"), 20),
+           "gone once more, with no sweep for 600 s, it is given up again")
     for agent in agents:
         agent.kill()
 tap.done()
