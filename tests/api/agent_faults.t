@@ -187,7 +187,7 @@ def test_rival(berth, ecs, agent):
 
 
 def test_connected(berth, ecs, agent):
-    """An agent that no longer answers is shown as disconnected after suspect_seconds (2 here)."""
+    """An agent that no longer answers is shown as disconnected after suspect_seconds (5 here)."""
     agent.mute = True
     StockAgent.drop(agent.tcs)
     began = time.monotonic()
@@ -219,7 +219,7 @@ def test_end(berth, ecs, agent):
     tap.is_(code, "ACTIVE", "an agent that is started again with its disk is a container instance again")
 
 
-with Berth(role="all", config="[agents]\nlost_seconds=600\nsuspect_seconds=2\n") as berth:
+with Berth(role="all", config="[agents]\nlost_seconds=600\nsuspect_seconds=5\n") as berth:
     for zone in ("home-1a", "home-1b"):
         berth.client("berth").create_zone(ZoneName=zone)
     ecs = berth.client("ecs")
