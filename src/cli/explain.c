@@ -77,6 +77,13 @@ static gboolean add_special(GString *line, const json_t *params, const char *nam
     json_int_t least = json_integer_value(json_object_get(params, "MinCount"));
     json_int_t most = json_integer_value(json_object_get(params, "MaxCount"));
 
+    if (strcmp(name, "SecretString") == 0 ||
+        (strcmp(name, "Value") == 0 && !json_is_array(value))) {
+        g_autofree char *secret = kebab(name);
+        /* never shown; the stock command reads it like this */
+        g_string_append_printf(line, " --%s file:///dev/stdin", secret);
+        return TRUE;
+    }
     if (strcmp(name, "MaxCount") == 0)
         return TRUE;
     if (strcmp(name, "MinCount") == 0) {

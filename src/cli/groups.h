@@ -27,6 +27,7 @@ extern const Command why_commands[];
 extern const Command session_commands[];
 extern const Command logs_commands[];
 extern const Command agent_commands[];
+extern const Command secret_commands[];
 
 /* One "berth up", "down" or "destroy" at a time. Error: GAVE_UP after two minutes. */
 gboolean up_lock(const Config *config, GError **error);
