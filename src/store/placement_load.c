@@ -79,6 +79,8 @@ gboolean placement_absent(DbTx *tx, gint64 cluster_id, gint64 *ret_since_us, GEr
     return TRUE;
 }
 
+/* Ports are made texts of only where there are some: most tasks have none, and it costs more than
+ * all the rest. */
 PlacementCluster *placement_load(DbTx *tx, gint64 cluster_id, const char *const *groups,
                                  gsize group_count, guint64 seed, GError **error)
 {
@@ -99,8 +101,10 @@ PlacementCluster *placement_load(DbTx *tx, gint64 cluster_id, const char *const 
         " FROM container_instances ci LEFT JOIN (SELECT t.ci_id, sum(t.cpu) AS cpu,"
         "   sum(t.memory_mib) AS memory_mib,"
         "   count(*) FILTER (WHERE t.last_status = 'RUNNING') AS running,"
-        "   string_agg(nullif(array_to_string(t.ports_tcp || t.dynamic_tcp, ','), ''), ',') AS tcp,"
-        "   string_agg(nullif(array_to_string(t.ports_udp || t.dynamic_udp, ','), ''), ',') AS udp"
+        "   string_agg(array_to_string(t.ports_tcp || t.dynamic_tcp, ','), ',')"
+        "    FILTER (WHERE cardinality(t.ports_tcp) + cardinality(t.dynamic_tcp) > 0) AS tcp,"
+        "   string_agg(array_to_string(t.ports_udp || t.dynamic_udp, ','), ',')"
+        "    FILTER (WHERE cardinality(t.ports_udp) + cardinality(t.dynamic_udp) > 0) AS udp"
         "   FROM tasks t WHERE t.cluster_id = $1 AND " TASK_HOLDS " GROUP BY t.ci_id) held"
         " USING (ci_id) LEFT JOIN instances i ON i.instance_id = ci.ec2_instance_id"
         " WHERE ci.cluster_id = $1 AND ci.status IN ('ACTIVE', 'DRAINING')"
