@@ -68,7 +68,7 @@ static const Column host_columns[] = {
     { "MIB", "UsedMemoryMiB/CapacityMemoryMiB", FORM_TEXT },
     { "NETWORK", "Network", FORM_TEXT },
     { "URI", "Uri", FORM_TEXT },
-    { "WHY NOT WELL", "Detail", FORM_TEXT },
+    { "FAULT", "Detail", FORM_TEXT },
     { 0 },
 };
 

@@ -108,20 +108,43 @@ char *hyper_derived_uuid(const HyperSettings *settings, const char *what)
 
 /* ---- connection */
 
+/* What libvirt calls back with. It frees it, for it may still be calling while we unsubscribe. */
+typedef struct {
+    char *uri;
+    HyperEvent event;
+    gpointer user;
+} Subscription;
+
+static Subscription *subscription_new(const char *uri, HyperEvent event, gpointer user)
+{
+    Subscription *s = g_new0(Subscription, 1);
+
+    *s = (Subscription){ g_strdup(uri), event, user };
+    return s;
+}
+
+static void subscription_free(void *data)
+{
+    Subscription *s = data;
+
+    g_free(s->uri);
+    g_free(s);
+}
+
 static int on_domain_event(virConnectPtr conn G_GNUC_UNUSED, virDomainPtr domain,
                            int event G_GNUC_UNUSED, int detail G_GNUC_UNUSED, void *user)
 {
-    const Hyper *hyper = user;
+    const Subscription *s = user;
 
-    hyper->event(hyper->uri, virDomainGetName(domain), hyper->event_user);
+    s->event(s->uri, virDomainGetName(domain), s->user);
     return 0;
 }
 
 static void on_close(virConnectPtr conn G_GNUC_UNUSED, int reason G_GNUC_UNUSED, void *user)
 {
-    const Hyper *hyper = user;
+    const Subscription *s = user;
 
-    hyper->event(hyper->uri, NULL, hyper->event_user);
+    s->event(s->uri, NULL, s->user);
 }
 
 static guint transport_port(const char *scheme)
@@ -156,17 +179,23 @@ static gboolean host_answers(const char *uri, GError **error)
     return TRUE;
 }
 
-static gboolean events_subscribe(Hyper *hyper, GError **error)
+static gboolean events_subscribe(Hyper *hyper, HyperEvent event, gpointer user, GError **error)
 {
-    if (!hyper->event)
+    if (!event)
         return TRUE;
-    hyper->event_id =
-        virConnectDomainEventRegisterAny(hyper->conn, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
-                                         VIR_DOMAIN_EVENT_CALLBACK(on_domain_event), hyper, NULL);
-    if (hyper->event_id < 0)
+    Subscription *domains = subscription_new(hyper->uri, event, user);
+    hyper->event_id = virConnectDomainEventRegisterAny(
+        hyper->conn, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+        VIR_DOMAIN_EVENT_CALLBACK(on_domain_event), domains, subscription_free);
+    if (hyper->event_id < 0) {
+        subscription_free(domains);
         return hyper_fail(hyper, error, "cannot subscribe to events");
-    if (virConnectRegisterCloseCallback(hyper->conn, on_close, hyper, NULL) < 0)
+    }
+    Subscription *closing = subscription_new(hyper->uri, event, user);
+    if (virConnectRegisterCloseCallback(hyper->conn, on_close, closing, subscription_free) < 0) {
+        subscription_free(closing);
         return hyper_fail(hyper, error, "cannot watch the connection");
+    }
     return TRUE;
 }
 
@@ -180,8 +209,6 @@ Hyper *hyper_open(const char *uri, const HyperSettings *settings, HyperEvent eve
     hyper->refs = 1;
     hyper->uri = g_strdup(uri);
     hyper->settings = settings;
-    hyper->event = event;
-    hyper->event_user = user;
     hyper->event_id = -1;
     hyper->conn = virConnectOpen(uri);
     if (!hyper->conn)
@@ -189,7 +216,7 @@ Hyper *hyper_open(const char *uri, const HyperSettings *settings, HyperEvent eve
                          virGetLastErrorMessage());
     /* drivers inside this process ("test:") know no keepalive; nothing can break there */
     virConnectSetKeepAlive(hyper->conn, KEEPALIVE_SECONDS, KEEPALIVE_MISSES);
-    if (!events_subscribe(hyper, error))
+    if (!events_subscribe(hyper, event, user, error))
         return NULL;
     return g_steal_pointer(&hyper);
 }

@@ -17,8 +17,6 @@ struct Hyper {
     virConnectPtr conn;
     char *uri;
     const HyperSettings *settings;
-    HyperEvent event;
-    gpointer event_user;
     int event_id; /* -1: none */
 };
 

@@ -133,8 +133,11 @@ static HostEntry *entry_get(HostPool *pool, const char *uri)
         entry = g_new0(HostEntry, 1);
         g_hash_table_insert(pool->entries, g_strdup(uri), entry);
     }
-    if (entry->hyper && !hyper_alive(entry->hyper))
+    if (entry->hyper && !hyper_alive(entry->hyper)) {
         g_clear_pointer(&entry->hyper, hyper_unref);
+        wake_push(pool->wakes, "hypervisor",
+                  uri); /* libvirt may not have told: nobody listens now */
+    }
     return entry;
 }
 

@@ -31,6 +31,7 @@ configure() {
     local root=$1
     cat >"$root/etc/cloud/cloud.cfg.d/01_debian_cloud.cfg" <<'END'
 manage_etc_hosts: true
+locale: C.UTF-8
 system_info:
   default_user:
     name: debian
@@ -39,6 +40,7 @@ system_info:
     lock_passwd: true
 END
     echo "UUID=$root_uuid / ext4 rw,discard,errors=remount-ro 0 1" >"$root/etc/fstab"
+    echo LANG=C.UTF-8 >"$root/etc/default/locale"
     : >"$root/etc/machine-id"
     echo localhost >"$root/etc/hostname"
     ln -sf ../run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
