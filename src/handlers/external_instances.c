@@ -173,12 +173,16 @@ json_t *remove_external_instance(Request *rq, GError **error)
 /* -- the agents of a cluster */
 static json_t *agent_json(const Agent *a)
 {
-    json_t *item =
-        json_pack("{s:s*, s:s, s:s, s:b, s:s*, s:s*, s:s*, s:s*, s:s*}", "InstanceId",
-                  a->instance_id, "ContainerInstanceId", a->container_instance_id, "Status",
-                  a->status, "Connected", a->connected, "Version", a->version, "DockerVersion",
-                  a->docker_version, "WantedImageSha256", a->wanted_sha256, "SeenImageSha256",
-                  a->seen_sha256, "Bootstrap", a->bootstrap);
+    static const char said[] = "DockerVersion: "; /* before the version, by every agent */
+    const char *docker = a->docker_version;
+
+    if (docker && g_str_has_prefix(docker, said))
+        docker += strlen(said);
+    json_t *item = json_pack("{s:s*, s:s, s:s, s:b, s:s*, s:s*, s:s*, s:s*, s:s*}", "InstanceId",
+                             a->instance_id, "ContainerInstanceId", a->container_instance_id,
+                             "Status", a->status, "Connected", a->connected, "Version", a->version,
+                             "DockerVersion", docker, "WantedImageSha256", a->wanted_sha256,
+                             "SeenImageSha256", a->seen_sha256, "Bootstrap", a->bootstrap);
 
     if (a->connected_us)
         json_object_set_new(item, "ConnectedAt", json_integer(a->connected_us));

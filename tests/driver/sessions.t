@@ -88,6 +88,8 @@ def installs(m, berth, ecs):
     there = ecs.describe_container_instances(containerInstances=ecs.list_container_instances()["containerInstanceArns"])
     tap.is_([(c["ec2InstanceId"], c["agentConnected"]) for c in there["containerInstances"]], [(machine, True)],
             "which is connected, under the machine's id")
+    tap.is_(m.berth("agent", "status").stdout.splitlines()[1].split()[5][:3], m.rig.docker("version", "-f", "{{.Server.Version}}")[:3],
+            "berth agent status shows Docker's version alone")
     again = m.install()
     tap.ok(again.returncode == 1 and machine in again.stderr, "a second agent there is refused by name", again.stderr)
     return machine
