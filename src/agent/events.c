@@ -35,6 +35,9 @@ static void opening_run(gpointer user)
 
     if (docker_connect(docker, &opening->version, &opening->error))
         opening->stream = docker_events_open(docker, AGENT_LABEL_TASK, 0, &opening->error);
+    /* Known from now on; otherwise each of the first tasks would ask. */
+    if (opening->stream)
+        g_free(docker_cgroup_driver(docker, NULL));
 }
 
 void agent_events_line(AgentEngine *engine, const char *line, gsize length)

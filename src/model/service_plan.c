@@ -23,9 +23,9 @@ gint64 service_breaker_threshold(gint64 desired)
 
 gint64 service_start_delay_s(gint64 failed_starts)
 {
-    if (failed_starts <= 0)
+    if (failed_starts <= 1)
         return 0;
-    return failed_starts > 10 ? DELAY_MAX_S : MIN((gint64)1 << (failed_starts - 1), DELAY_MAX_S);
+    return failed_starts > 11 ? DELAY_MAX_S : MIN((gint64)1 << (failed_starts - 2), DELAY_MAX_S);
 }
 
 /* What the tasks amount to. */

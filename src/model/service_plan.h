@@ -81,5 +81,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Plan, service_plan_free)
 #define PLAN_BATCH_MAX 2000
 /* Failed tasks at which the circuit breaker opens. */
 gint64 service_breaker_threshold(gint64 desired);
-/* Seconds between starts after this many rounds of failures: 1 doubling to 15 minutes. */
+/* Seconds between starts after this many rounds of failures: none after the first, then 1 doubling
+ * to 15 minutes. */
 gint64 service_start_delay_s(gint64 failed_starts);
