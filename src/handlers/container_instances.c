@@ -192,3 +192,26 @@ json_t *update_container_instances_state(Request *rq, GError **error)
     }
     return answer_of(rq, cluster, names, error);
 }
+
+/* Agents are put on machines by "berth agent upgrade", or by their owners: the channel has no
+ * update for any, and says so in the way that callers know. */
+json_t *update_container_agent(Request *rq, GError **error)
+{
+    const char *named = request_text(rq, "containerInstance");
+    g_autoptr(Cluster) cluster = ecs_cluster(rq, CLUSTER_READ, error);
+    g_autofree char *name = cluster ? ecs_ref_in_cluster(rq->region, rq->account_id,
+                                                         "container-instance", cluster->name, named)
+                                    : NULL;
+    g_autoptr(GPtrArray) found = NULL;
+
+    if (!cluster)
+        return NULL;
+    if (name && !(found = container_instances_describe(rq->tx, cluster->id,
+                                                       (const char *const *)&name, 1, error)))
+        return NULL;
+    if (!found || found->len == 0)
+        return fail_null(error, INVALID_PARAMETER, "Referenced container instance %s not found.",
+                         named);
+    return fail_null(error, ECS_NO_UPDATE,
+                     "There is no update available for your container agent.");
+}

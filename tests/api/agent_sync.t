@@ -187,6 +187,13 @@ def test_tags(berth, ecs):
     return agent
 
 
+def test_update(ecs, agent):
+    tap.raises("NoUpdateAvailableException", lambda: ecs.update_container_agent(
+        cluster="default", containerInstance=agent.disk["arn"]), "there is no update of an agent by this way", 400)
+    tap.raises("InvalidParameterException", lambda: ecs.update_container_agent(
+        cluster="default", containerInstance="0" * 32), "and none of one that is not there", 400)
+
+
 # -- health
 def test_health(ecs, agent):
     """One agent left: the service's task can only be replaced there."""
@@ -356,6 +363,7 @@ with Berth(role="all", config="[agents]\nlost_seconds=5\nsuspect_seconds=4\n") a
     test_resources(berth, ecs, agent)
     test_attributes(berth, ecs, agent)
     tagged = test_tags(berth, ecs)
+    test_update(ecs, tagged)
     test_health(ecs, [agent, newer, tagged])
     test_busy(berth, ecs, agent)
     test_order(ecs, agent)
