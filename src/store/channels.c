@@ -2,9 +2,6 @@
 #include "base/errors.h"
 #include "store/ecs_rows.h"
 
-#define WAKE_CLUSTER_OF(name)                                                                      \
-    " SELECT pg_notify('berth_wake', 'cluster:' || cluster_id) FROM " name " GROUP BY cluster_id"
-
 void channel_row_free(ChannelRow *row)
 {
     if (!row)
@@ -155,25 +152,27 @@ void channel_ends_clear(ChannelEnds *ends)
     g_clear_pointer(&ends->causes, g_ptr_array_unref);
 }
 
-/* Rows are locked in the order of their ids, as everywhere. */
+/* Rows are locked in the order of their ids, as everywhere. Each instance is looked at when it has
+ * been away for too long; of very many at once, which mostly come back, the sweep finds those that
+ * do not. */
 gboolean channels_release(DbTx *tx, const ChannelEnds *ends, GError **error)
 {
-    return db_exec(
-        tx, error,
-        "WITH held AS (SELECT ci_id, cause FROM container_instances JOIN"
-        "  unnest($1::bigint[], $2::text[], $3::text[]) AS e (ci_id, session, cause)"
-        "  USING (ci_id) WHERE channel_session = e.session"
-        "  ORDER BY ci_id FOR NO KEY UPDATE OF container_instances),"
-        " freed AS (UPDATE container_instances i SET channel_owner = NULL,"
-        "  channel_session = NULL, disconnected_at = now(), disconnect_cause = h.cause,"
-        "  version = version + 1 FROM held h WHERE i.ci_id = h.ci_id"
-        "  RETURNING i.cluster_id, i.ci_id)" WAKE_CLUSTER_OF(
-            "freed") " UNION ALL SELECT pg_notify('berth_wake', 'container_instance:' || ci_id)"
-                     " FROM freed",
-        DB_ARGS(
-            db_int_array(tx, (const gint64 *)(const void *)ends->ci_ids->data, ends->ci_ids->len),
-            texts(tx, ends->sessions), texts(tx, ends->causes)),
-        NULL);
+    return db_exec(tx, error,
+                   "WITH held AS (SELECT ci_id, cause FROM container_instances JOIN"
+                   "  unnest($1::bigint[], $2::text[], $3::text[]) AS e (ci_id, session, cause)"
+                   "  USING (ci_id) WHERE channel_session = e.session"
+                   "  ORDER BY ci_id FOR NO KEY UPDATE OF container_instances),"
+                   " freed AS (UPDATE container_instances i SET channel_owner = NULL,"
+                   "  channel_session = NULL, disconnected_at = now(), disconnect_cause = h.cause,"
+                   "  version = version + 1 FROM held h WHERE i.ci_id = h.ci_id"
+                   "  RETURNING i.ci_id, i.cluster_id)"
+                   " SELECT pg_notify('berth_wake', wake) FROM"
+                   "  (SELECT 'cluster:' || cluster_id FROM freed GROUP BY cluster_id UNION ALL"
+                   "  (SELECT 'container_instance:' || ci_id FROM freed LIMIT 100)) w (wake)",
+                   DB_ARGS(db_int_array(tx, (const gint64 *)(const void *)ends->ci_ids->data,
+                                        ends->ci_ids->len),
+                           texts(tx, ends->sessions), texts(tx, ends->causes)),
+                   NULL);
 }
 
 gboolean channels_touch(DbTx *tx, const gint64 *ci_ids, gsize count, GError **error)

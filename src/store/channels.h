@@ -68,7 +68,7 @@ typedef struct {
 
 void channel_ends_add(ChannelEnds *ends, gint64 ci_id, const char *session, const char *cause);
 void channel_ends_clear(ChannelEnds *ends);
-/* Gives up the rows that these sessions still have; wakes their clusters. */
+/* Gives up the rows that these sessions still have; wakes them and their clusters. */
 gboolean channels_release(DbTx *tx, const ChannelEnds *ends, GError **error);
 /* Records that each of these was heard of now. */
 gboolean channels_touch(DbTx *tx, const gint64 *ci_ids, gsize count, GError **error);
