@@ -95,7 +95,18 @@ static AgentTask *find_task(const AgentEndpoint *endpoint, Match match, const ch
     return NULL;
 }
 
-/* /v3/ID and /v4/ID, alone and followed by stats, task, taskWithTags or task/stats. */
+/* What may be associated with a container (GPUs, accelerators) no task of this agent has. */
+static void answer_associations(AgentEndpoint *endpoint, const ServeRequest *rq)
+{
+    if (rq->parts == 4)
+        serve_answer(endpoint->tasks, rq->id, 200, json_pack("{s:n}", "Associations"));
+    else
+        serve_answer(endpoint->tasks, rq->id, 404,
+                     json_string("the container has no association of this name"));
+}
+
+/* /v3/ID and /v4/ID, alone and followed by stats, task, taskWithTags, task/stats or
+ * associations/TYPE[/NAME]. */
 static gboolean answer_metadata(AgentEndpoint *endpoint, const ServeRequest *rq)
 {
     MetadataVersion version = strcmp(rq->path[0], "v4") == 0 ? METADATA_V4 : METADATA_V3;
@@ -117,6 +128,12 @@ static gboolean answer_metadata(AgentEndpoint *endpoint, const ServeRequest *rq)
     else if (rq->parts == 3 && strcmp(what, "task") == 0)
         serve_answer(endpoint->tasks, rq->id, 200,
                      agent_metadata_task(task, cluster_of(endpoint), version));
+    else if (rq->parts == 3 && strcmp(what, "taskWithTags") == 0)
+        agent_endpoint_with_tags(endpoint, rq, task,
+                                 agent_metadata_task(task, cluster_of(endpoint), version),
+                                 version == METADATA_V4);
+    else if (rq->parts >= 4 && rq->parts <= 5 && strcmp(what, "associations") == 0)
+        answer_associations(endpoint, rq);
     else if (rq->parts == 4 && strcmp(what, "task") == 0 && stats)
         agent_endpoint_task_stats(endpoint, rq, task, version == METADATA_V3);
     else
@@ -124,15 +141,17 @@ static gboolean answer_metadata(AgentEndpoint *endpoint, const ServeRequest *rq)
     return TRUE;
 }
 
-/* /v2/metadata and /v2/stats, alone and followed by a container's id in Docker: who asks is known
- * by the address, which containers in the machine's own network do not have. */
+/* /v2/metadata, /v2/metadataWithTags and /v2/stats, alone and followed by a container's id in
+ * Docker: who asks is known by the address, which containers in the machine's own network do not
+ * have. */
 static gboolean answer_metadata_v2(AgentEndpoint *endpoint, const ServeRequest *rq)
 {
     gboolean stats = strcmp(rq->path[1], "stats") == 0;
+    gboolean tags = is_path(rq, 2, "v2", "metadataWithTags");
     AgentContainer *c = NULL;
     AgentTask *task = find_task(endpoint, is_running_at, rq->peer, &c);
 
-    if (!stats && strcmp(rq->path[1], "metadata") != 0)
+    if (!stats && !tags && strcmp(rq->path[1], "metadata") != 0)
         return FALSE;
     if (task && rq->parts == 3 && find_task(endpoint, has_docker_id, rq->path[2], &c) != task)
         task = NULL;
@@ -142,6 +161,10 @@ static gboolean answer_metadata_v2(AgentEndpoint *endpoint, const ServeRequest *
         agent_endpoint_stats(endpoint, rq, c, TRUE);
     else if (stats)
         agent_endpoint_task_stats(endpoint, rq, task, TRUE);
+    else if (tags)
+        agent_endpoint_with_tags(endpoint, rq, task,
+                                 agent_metadata_task(task, cluster_of(endpoint), METADATA_V3),
+                                 FALSE);
     else if (rq->parts == 3)
         serve_answer(endpoint->tasks, rq->id, 200,
                      agent_metadata_container(task, c, cluster_of(endpoint), METADATA_V3));

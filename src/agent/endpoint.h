@@ -22,7 +22,11 @@ typedef struct {
 /* Begins to listen. It lives as long as the process. */
 void agent_endpoint_start(AgentEngine *engine);
 
-/* -- between endpoint.c, endpoint_stats.c and endpoint_protection.c: each answers the request */
+/* -- between endpoint.c and the other endpoint_*.c: each answers the request */
+/* Adds the tags of the task and of its container instance to a description of the task, which it
+ * takes. */
+void agent_endpoint_with_tags(AgentEndpoint *endpoint, const ServeRequest *request,
+                              const AgentTask *task, json_t *tree, gboolean tells_errors);
 void agent_endpoint_stats(AgentEndpoint *endpoint, const ServeRequest *request,
                           const AgentContainer *container, gboolean null_when_stopped);
 void agent_endpoint_task_stats(AgentEndpoint *endpoint, const ServeRequest *request,

@@ -151,6 +151,29 @@ def describes_tasks():
     check("LaunchType" not in rig.ask(v3 + "/task")[1], "v3 is the older form")
 
 
+def tells_tags():
+    arn = TASK + "meta"
+    web = rig.said_of(arn, "web", "RUNNING")["runtimeId"]
+    v4 = path_of_container(web)
+    rig.mock.answers["ListTagsForResource"] = {"tags": [{"key": "team", "value": "sea"}]}
+    status, task = rig.ask(v4 + "/taskWithTags")
+    equal((status, task["TaskARN"], task["TaskTags"], task["ContainerInstanceTags"]),
+          (200, arn, {"team": "sea"}, {"team": "sea"}))
+    asked = [r["resourceArn"] for r in rig.mock.called("ListTagsForResource")]
+    equal((asked[0].split(":")[5].split("/")[0], asked[1]), ("container-instance", arn))
+    refusals = [(400, "AccessDeniedException", "not yours")] * 2
+    rig.mock.refuse["ListTagsForResource"] = list(refusals)
+    task = rig.ask(v4 + "/taskWithTags")[1]
+    check("TaskTags" not in task and "ContainerInstanceTags" not in task, task)
+    equal(task["Errors"], [{"ErrorField": field, "ErrorCode": "AccessDeniedException", "ResourceARN": of,
+                            "ErrorMessage": "not yours"}
+                           for field, of in zip(("ContainerInstanceTags", "TaskTags"), asked)])
+    rig.mock.refuse["ListTagsForResource"] = list(refusals)
+    check("Errors" not in rig.ask(v4.replace("/v4/", "/v3/") + "/taskWithTags")[1], "v3 says no errors")
+    equal(rig.ask(v4 + "/associations/elastic-inference"), (200, {"Associations": None}))
+    equal(rig.ask(v4 + "/associations/elastic-inference/one")[0], 404)
+
+
 def tells_counters():
     arn = TASK + "meta"
     web, brief = (rig.said_of(arn, n, "STOPPED" if n == "brief" else "RUNNING")["runtimeId"]
@@ -173,9 +196,9 @@ def path_of_container(docker_id):
 def refuses_what_it_does_not_know():
     nobody = "/v4/00000000-0000-4000-8000-000000000000"
     equal([rig.ask(p)[0] for p in (nobody, nobody + "/task", nobody + "/stats", nobody + "/task/stats",
-                                   "/v2/metadata", "/v2/stats", "/", "/v4", "/v9/x",
+                                   "/v2/metadata", "/v2/metadataWithTags", "/v2/stats", "/", "/v4", "/v9/x",
                                    path_of_container(rig.containers(TASK + "meta")[0]) + "/nothing")],
-          [500, 500, 400, 400, 400, 400, 404, 404, 404, 404])
+          [500, 500, 400, 400, 400, 400, 400, 404, 404, 404, 404])
     equal(rig.ask("/v4/x", "POST", b"")[0], 405)
 
 
@@ -292,6 +315,7 @@ CASES = [
     ("credentials are gone with the agent's restart until sent again, and with the task's end",
      credentials_end_with_the_agent_and_the_task),
     ("containers and tasks are described, in both versions", describes_tasks),
+    ("tasks are described with tags, and without associations", tells_tags),
     ("counters of a container and of a task are told", tells_counters),
     ("what is not known is refused as the protocol has it", refuses_what_it_does_not_know),
     ("the machine's tasks are listed", introspects),

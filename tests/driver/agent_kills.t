@@ -19,7 +19,7 @@ KINDS = ["agent", "docker", "agent", "both", "agent", "machine", "agent", "docke
 def comes_back():
     opened = len(rig.mock.opened)
     rig.start_agent()
-    rig.mock.wait("the channels", lambda: len(rig.mock.opened) >= opened + 2)
+    rig.mock.wait("the channels", lambda: len(rig.mock.opened) >= opened + 2, 60)
 
 
 def kill_agent():
@@ -49,7 +49,7 @@ def kill_both_apart():
     rig.start_agent()
     time.sleep(chance.uniform(0, 1))
     rig.dockerd("restart")
-    rig.mock.wait("the channels", lambda: len(rig.mock.opened) >= opened + 2)
+    rig.mock.wait("the channels", lambda: len(rig.mock.opened) >= opened + 2, 60)
 
 
 def kill_machine():
@@ -141,6 +141,8 @@ def a_round(number):
             check(len(rig.containers(task["arn"])) <= 1, "one container each")
             check(lines(name, number) <= 1 or name == "again", "which ran once")
             check(lines(name, number) == 1 or kind != "agent", "and ran")
+            for container in rig.containers(task["arn"]):
+                rig.docker("rm", "-f", container)  # or each round would be slower than the one before
     tap.case("round %d: %s killed after %.2f s" % (number, kind, moment), run, rig.log_tail)
 
 

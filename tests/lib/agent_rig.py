@@ -78,9 +78,11 @@ class Rig:
         if self.registry:
             self.registry.kill()
             self.registry.wait()
-        for container in self.docker("ps", "-aq").split():
-            self.docker("rm", "-fv", container)
-        self.dockerd("stop")
+        try:
+            for container in self.docker("ps", "-aq").split():
+                self.docker("rm", "-fv", container)
+        finally:
+            self.dockerd("stop")
         self.mock.stop()
         shutil.rmtree(self.dir, ignore_errors=True)
 
@@ -142,9 +144,10 @@ class Rig:
         processes that have taken dead containers' pids, where they could be had."""
         self.kill_agent()
         pids = self._run(TOP + "/tests/lib/dockerd.sh", "power", self.docker_dir).split()
-        for task in os.listdir(self.dir + "/data/tasks"):
-            for group in glob.glob("/sys/fs/cgroup/**/ecs/" + task.split(".")[0], recursive=True):
-                for path, _, _ in os.walk(group, topdown=False):
+        ours = {task.split(".")[0] for task in os.listdir(self.dir + "/data/tasks")}
+        for groups in glob.glob("/sys/fs/cgroup/*/ecs") + glob.glob("/sys/fs/cgroup/ecs"):
+            for task in ours.intersection(os.listdir(groups)):
+                for path, _, _ in os.walk(os.path.join(groups, task), topdown=False):
                     os.rmdir(path)
         return [p for p in map(self._with_pid, map(int, pids)) if p]
 

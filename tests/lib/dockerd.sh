@@ -18,17 +18,25 @@ alive() {
     [ -s "$dir/docker.pid" ] && kill -0 "$(cat "$dir/docker.pid")" 2>/dev/null
 }
 
-launch() {
-    bridge=$(cat "$dir/bridge")
+begin() {
     rm -f "$dir/docker.pid"
     setsid dockerd --data-root "$dir/data" --exec-root "$dir/exec" --pidfile "$dir/docker.pid" \
         --host "unix://$dir/docker.sock" --config-file "$dir/daemon.json" --bridge "$bridge" \
         --iptables=false --ip-forward=false --ip-masq=false --storage-driver overlay2 \
         --shutdown-timeout 5 --log-level warn >>"$dir/dockerd.log" 2>&1 </dev/null &
+    daemon=$!
+}
+
+# One that ends at once (its containerd took too long on a busy machine) is begun again, as its
+# service manager would.
+launch() {
+    bridge=$(cat "$dir/bridge")
+    begin
     n=0
     until docker -H "unix://$dir/docker.sock" version >/dev/null 2>&1; do
         n=$((n + 1))
-        if [ $n -gt 300 ]; then
+        kill -0 "$daemon" 2>/dev/null || begin
+        if [ $n -gt 900 ]; then
             echo "dockerd does not answer:" >&2
             tail -20 "$dir/dockerd.log" >&2
             exit 1
