@@ -274,6 +274,16 @@ static void notice(AgentContainer *c, gint64 at_us, const int *exit_code)
         c->look = TRUE;
 }
 
+void agent_engine_retry_all(AgentEngine *engine)
+{
+    for (guint i = 0; i < engine->tasks->len; i++) {
+        const AgentTask *task = engine->tasks->pdata[i];
+        for (guint n = 0; n < task->containers->len; n++)
+            agent_task_container(task, n)->retry_ms = 0;
+    }
+    agent_engine_look_all(engine);
+}
+
 void agent_engine_notice(AgentEngine *engine, const char *docker_name, gint64 at_us,
                          const int *exit_code)
 {

@@ -65,6 +65,8 @@ void agent_engine_notice(AgentEngine *engine, const char *docker_name, gint64 at
                          const int *exit_code);
 /* Docker is to be asked about every container that is not known to have stopped. */
 void agent_engine_look_all(AgentEngine *engine);
+/* The same, and what failed is tried again now: Docker is there again. */
+void agent_engine_retry_all(AgentEngine *engine);
 
 /* -- between engine.c and step.c */
 void agent_engine_step(AgentEngine *engine, AgentTask *task);

@@ -8,7 +8,7 @@
 
 #define LINE_MAX_BYTES (256 * 1024)
 #define RETRY_FIRST_MS 500
-#define RETRY_MAX_MS   8000
+#define RETRY_MAX_MS   2000
 
 struct AgentEvents {
     AgentEngine *engine;
@@ -129,7 +129,7 @@ static void on_opened(gpointer user)
     g_string_truncate(events->line, 0);
     loop_watch(events->engine->loop, stream_fd(events->stream), POLLIN, on_ready, events);
     set_up(events->engine, TRUE);
-    agent_engine_look_all(events->engine);
+    agent_engine_retry_all(events->engine);
     events->up(events->user, version);
 }
 

@@ -148,8 +148,19 @@ class Rig:
         for groups in glob.glob("/sys/fs/cgroup/*/ecs") + glob.glob("/sys/fs/cgroup/ecs"):
             for task in ours.intersection(os.listdir(groups)):
                 for path, _, _ in os.walk(os.path.join(groups, task), topdown=False):
-                    os.rmdir(path)
+                    self._remove_group(path)
         return [p for p in map(self._with_pid, map(int, pids)) if p]
+
+    @staticmethod
+    def _remove_group(path):
+        """The last threads of killed processes may still be on their way out."""
+        for attempt in range(100):
+            try:
+                return os.rmdir(path)
+            except OSError:
+                if attempt == 99:
+                    raise
+                time.sleep(0.1)
 
     @staticmethod
     def _with_pid(pid):

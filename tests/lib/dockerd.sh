@@ -106,8 +106,8 @@ case $command in
 start)
     mkdir -p "$dir"
     echo '{}' >"$dir/daemon.json"
-    echo "$3" >"$dir/bridge"
     ip link add name "$3" type bridge
+    echo "$3" >"$dir/bridge" # from here on it is ours to remove
     ip addr add "$4" dev "$3"
     ip link set "$3" up
     launch
@@ -145,7 +145,7 @@ stop)
     kill_rest
     remove_sockets
     unmount_all
-    ip link del "$(cat "$dir/bridge")" 2>/dev/null || true
+    [ ! -s "$dir/bridge" ] || ip link del "$(cat "$dir/bridge")" 2>/dev/null || true
     ;;
 *)
     echo "usage: dockerd.sh start|restart|quit|kill|stop DIR" >&2
