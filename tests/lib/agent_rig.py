@@ -83,6 +83,7 @@ class Rig:
                 self.docker("rm", "-fv", container)
         finally:
             self.dockerd("stop")
+            self._remove_groups()
         self.mock.stop()
         shutil.rmtree(self.dir, ignore_errors=True)
 
@@ -144,19 +145,33 @@ class Rig:
         processes that have taken dead containers' pids, where they could be had."""
         self.kill_agent()
         pids = self._run(TOP + "/tests/lib/dockerd.sh", "power", self.docker_dir).split()
-        ours = {task.split(".")[0] for task in os.listdir(self.dir + "/data/tasks")}
-        for groups in glob.glob("/sys/fs/cgroup/*/ecs") + glob.glob("/sys/fs/cgroup/ecs"):
-            for task in ours.intersection(os.listdir(groups)):
-                for path, _, _ in os.walk(os.path.join(groups, task), topdown=False):
-                    self._remove_group(path)
+        self._remove_groups()
         return [p for p in map(self._with_pid, map(int, pids)) if p]
+
+    def _remove_groups(self):
+        """The control groups of all containers, and what Docker lost in them when it was killed."""
+        for file in glob.glob(self.dir + "/data/tasks/*.json"):
+            task = os.path.basename(file)[:-5]
+            ids = [c["docker_id"] for c in self.saved(task)["containers"] if c["docker_id"]]
+            for group in glob.glob("/sys/fs/cgroup/*/ecs/" + task) + glob.glob("/sys/fs/cgroup/ecs/" + task):
+                for id_ in set(ids).intersection(os.listdir(group)):
+                    self._remove_group(group + "/" + id_)
+                try:
+                    os.rmdir(group)
+                except OSError:
+                    pass  # a rig beside this one has a task of the same name
 
     @staticmethod
     def _remove_group(path):
         """The last threads of killed processes may still be on their way out."""
         for attempt in range(100):
             try:
+                with open(path + "/cgroup.procs") as processes:
+                    for pid in processes.read().split():
+                        os.kill(int(pid), signal.SIGKILL)
                 return os.rmdir(path)
+            except ProcessLookupError:
+                pass
             except OSError:
                 if attempt == 99:
                     raise
