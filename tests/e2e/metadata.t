@@ -1,6 +1,7 @@
 #!/bin/bash
 # metadata.t - real guests read the metadata service at its own address: tokens, identity, the role's
-# credentials, which the API takes; a guest that lies about its address is heard by nobody
+# credentials, which the API takes; a guest that lies about its address is heard by nobody. One of
+# them stands for any machine with Docker, too, which "berth agent install" makes a container instance
 set -u
 # shellcheck source=tests/lib/scratch.sh
 . "$(dirname "$0")/../lib/scratch.sh"
@@ -74,28 +75,46 @@ in_guest "$two" -- "sudo ip route del 169.254.169.254/32" </dev/null
 check "with its own it is served again" test "$(ask "$two" GET /latest/meta-data/instance-id "X-aws-ec2-metadata-token: $other" | body)" = "$two"
 check "and the other is where it was" test "$(get meta-data/instance-id)" = "$one"
 
+# ---- the second guest as any machine with Docker: made a container instance over ssh
+registry=${scratch_cidr%.0/16}.1:$scratch_registry_port
+sed "s/^[^ ]*/$two_ip/" "$scratch_root/root/.berth/hosts/$two" >"$work/known"
+: >"$work/nobody"
+install() {
+    berth agent install --host "admin@$two_ip" --identity "$work/key" --known-hosts "$1" --cluster edge \
+        --zone home-1b --registry "$registry"
+}
+check "a machine whose host key is not known is refused" bash -c "! BERTH_ROOT=$BERTH_ROOT $build/berth agent install --host admin@$two_ip --identity $work/key --known-hosts $work/nobody --cluster edge 2>/dev/null"
+machine=$(install "$work/known" 2>"$work/out" | tail -n 1)
+remark <"$work/out"
+check "berth agent install makes it a container instance ($machine)" test "${machine#mi-}" != "$machine"
+ecs() { /usr/bin/aws --endpoint-url "$AWS_ENDPOINT_URL" --output text ecs "$@"; }
+check "which is connected" test "$(ecs describe-container-instances --cluster edge --container-instances "$(ecs list-container-instances --cluster edge --query 'containerInstanceArns[0]')" --query 'containerInstances[0].[ec2InstanceId,agentConnected]' | xargs)" = "$machine True"
+web=$(berth registry push "$build/web.tar" web:1)
+jq --arg image "$web" '.cpu = "128" | .memory = "96" | .containerDefinitions[0].image = $image' contrib/examples/web.json >"$work/web.json"
+ecs register-task-definition --cli-input-json "file://$work/web.json" >/dev/null
+task=$(ecs run-task --cluster edge --task-definition web --query 'tasks[0].taskArn')
+check "a task runs there" ecs wait tasks-running --cluster edge --tasks "$task"
+port=$(ecs describe-tasks --cluster edge --tasks "$task" --query 'tasks[0].containers[0].networkBindings[0].hostPort')
+page() { curl -sf --max-time 5 "http://$two_ip:$port/" | grep -q "Hello from Berth"; }
+check "and serves its page" within 20 page
+check "in a control group with the task's limits" grep -qE '^12500 100000 100663296' <(in_guest "$two" -- "cd /sys/fs/cgroup/ecs/${task##*/} && cat cpu.max memory.max" </dev/null | xargs)
+# shellcheck disable=SC2016
+check "it reads its task's metadata" test "$(berth exec --identity "$work/key" --cluster edge "$task" -- sh -c 'wget -qO- "$ECS_CONTAINER_METADATA_URI_V4/task"' </dev/null | jq -r .TaskARN)" = "$task"
+
 # ---- a container behind the guest's bridge: one hop too many for a token
-if in_guest "$one" -- 'sudo docker network create probe >/dev/null' </dev/null; then
-    # a network namespace behind the bridge stands for a container
-    in_guest "$one" -- 'sudo bash -s' >"$work/out" 2>&1 <<'END'
-bridge=$(ip -o link show type bridge | awk -F': ' '/br-/ {print $2; exit}')
-address=$(ip -o -4 address show "$bridge" | awk '{split($4, a, "/"); print a[1]}')
-ip netns add probe
-ip link add probe0 type veth peer name eth0 netns probe
-ip link set probe0 master "$bridge" up
-ip -n probe address add "${address%.*}.77/16" dev eth0
-ip -n probe link set eth0 up
-ip -n probe route add default via "$address"
-iptables -I FORWARD -j ACCEPT
-END
-    remark <"$work/out"
-    container() { in_guest "$one" -- "sudo SECONDS_MAX=4 ip netns exec probe timeout 15 bash -s -- $(printf '%q ' "$@")" <"$work/ask" 2>/dev/null | tr -d '\r'; }
-    check "a container's question arrives" grep -q ' 401 ' <(container GET /latest/meta-data/instance-id | head -n 1)
-    check "but no token comes back to it" test -z "$(container PUT /latest/api/token 'X-aws-ec2-metadata-token-ttl-seconds: 300')"
-    ec2 modify-instance-metadata-options --instance-id "$one" --http-put-response-hop-limit 2 >/dev/null
-    sleep 1.2
-    check "with a hop limit of two it does" grep -q ' 200 ' <(container PUT /latest/api/token 'X-aws-ec2-metadata-token-ttl-seconds: 300' | head -n 1)
-fi
+probe='printf "%s %s HTTP/1.1\r\nHost: 169.254.169.254\r\nConnection: close\r\n%s\r\n\r\n" "$1" "$2" "$3" | nc -w 4 169.254.169.254 80'
+container() { berth exec --identity "$work/key" --cluster edge "$task" -- sh -c "$probe" sh "$@" </dev/null 2>/dev/null | tr -d '\r'; }
+ttl='X-aws-ec2-metadata-token-ttl-seconds: 300'
+check "a container's question arrives" grep -q ' 401 ' <(container GET /latest/meta-data/instance-id 'Accept: */*' | head -n 1)
+check "but no token comes back to it" test -z "$(container PUT /latest/api/token "$ttl")"
+ec2 modify-instance-metadata-options --instance-id "$two" --http-put-response-hop-limit 2 >/dev/null
+opened() { container PUT /latest/api/token "$ttl" | head -n 1 | grep -q ' 200 '; }
+check "with a hop limit of two it does" within 30 opened
+
+# ---- and made a plain machine again
+check "berth agent remove takes all of it away" berth agent remove "$machine" --cluster edge --force >/dev/null
+check "no container, no file" test -z "$(in_guest "$two" -- 'sudo docker ps -aq; sudo ls -A /var/lib/berth-agent 2>/dev/null' </dev/null)"
+check "and no container instance" test -z "$(ecs list-container-instances --cluster edge --query containerInstanceArns)"
 ec2 terminate-instances --instance-ids "$one" "$two" >/dev/null
 check "both end" ec2 wait instance-terminated --instance-ids "$one" "$two"
 dead() {
