@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <pthread.h>
 #include <string.h>
@@ -135,13 +136,15 @@ static gboolean make_listener(ChannelLoop *loop, GError **error)
     const Config *config = loop->world->config;
     struct sockaddr_in address = { .sin_family = AF_INET,
                                    .sin_port = htons((guint16)config->channel_port) };
-    int on = 1;
+    int on = 1, defer_s = 3;
 
     if (inet_pton(AF_INET, config->listen_address, &address.sin_addr) != 1)
         return fail(error, CONFIG, "[api] listen_address = \"%s\" is not an IPv4 address",
                     config->listen_address);
     loop->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     setsockopt(loop->listen_fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    /* Who has not spoken yet waits in the kernel, not among those whose handshakes are bounded. */
+    setsockopt(loop->listen_fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &defer_s, sizeof defer_s);
     if (bind(loop->listen_fd, (struct sockaddr *)&address, sizeof address) < 0 ||
         listen(loop->listen_fd, BACKLOG) < 0)
         return fail(error, CONFIG, "cannot listen for agents on %s port %u: %s",
