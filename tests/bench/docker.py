@@ -26,6 +26,7 @@ sys.path[:0] = [os.path.join(HERE, "..", "api", "lib"), os.path.join(HERE, "..",
 from agent_rig import Rig  # noqa: E402
 from berth_test import Berth  # noqa: E402
 
+SHARES = 1024 # of a processor, as Docker gives: with fewer a container starts slower than its neighbours
 COMMAND = "trap 'exit 0' TERM; sleep 100000 & wait"
 SWARM_LABEL = "com.docker.swarm.service.name"
 PLAIN_LABEL = "bench.plain"
@@ -134,7 +135,7 @@ class Bench:
         berth.client("berth").create_zone(ZoneName="home-1a")
         self.start_agent("prefer-cached")
         self.ecs.register_task_definition(family="bench", containerDefinitions=[
-            {"name": "app", "image": rig.image, "memory": 32, "cpu": 2, "entryPoint": ["sh", "-c"],
+            {"name": "app", "image": rig.image, "memory": 32, "cpu": SHARES, "entryPoint": ["sh", "-c"],
              "command": [COMMAND], "stopTimeout": 2}])
         self.swarm = subprocess.run(["docker", "-H", "unix://" + rig.socket, "swarm", "init", "--advertise-addr",
                                      "127.0.0.1", "--listen-addr", "127.0.0.1:0"], text=True, capture_output=True)
@@ -151,6 +152,7 @@ class Bench:
             BERTH_LOG_LEVEL=os.environ.get("BENCH_LOG", "info"))
         if not berth.wait_for(self.connected, 30, 0.1):
             raise RuntimeError("the agent does not join:\n" + self.rig.log())
+        berth.sql(f"UPDATE container_instances SET cpu = {SHARES * 200}") # room for all, which Swarm does not ask
 
     def connected(self):
         if not self.ecs.list_clusters()["clusterArns"]:
