@@ -1,6 +1,7 @@
 #!/bin/bash
 # journey.t - the main job by the stock aws command alone, in real guests: two instances in two
-# zones, agents, a service spread over them, its page, waiters, healing, the end
+# zones, agents, a service spread over them, its page, waiters; into containers, limits, upgrade and
+# roll-back of the agent, a reboot; healing, the end
 #
 # Only what Amazon has no call for is asked of berth: the image, the agents' start, SSH.
 set -u
@@ -69,8 +70,8 @@ sed -i "s/ .*/ ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAA
 check "a host key that differs is refused by plain ssh" bash -c "! ssh -i $work/key -o BatchMode=yes -o StrictHostKeyChecking=yes -o HostKeyAlias=$first -o UserKnownHostsFile=$scratch_root/root/.berth/hosts/$first admin@$first_ip true 2>/dev/null"
 berth ssh --config --identity "$work/key" >/dev/null 2>&1
 check "plain ssh works by instance id with the written file" ssh -F "$scratch_root/root/.berth/ssh_config" -o BatchMode=yes "$first" true
-console() { grep -q "user data ended" <(ec2 get-console-output --instance-id "$first" --query Output); }
-check "the console has the boot log, fetched when first asked for" within 30 console
+check "the first call has the console's boot log" grep -q "user data ended" <(ec2 get-console-output --instance-id "$first" --query Output)
+check "no key lies on the instance: the agent has its role's" in_guest "sudo sh -c 'test -s /etc/berth/agent.conf && ! grep -q AWS_ /etc/berth/agent.conf'"
 
 # ---- a service of two
 sed "s|@IMAGE@|$web|" contrib/examples/web.json >"$work/web.json"
@@ -96,6 +97,75 @@ for task in $(tasks); do
     check "task ${task##*/} serves its page" grep -q "Hello from Berth" <(page_of "$task")
 done
 stamp pages
+# Two tasks run, and none of them is this one.
+healed() {
+    local now
+    # shellcheck disable=SC2016
+    now=$(describe 'tasks[?lastStatus==`RUNNING`].taskArn')
+    [[ $now != *$1* && $(wc -w <<<"$now") == 2 ]]
+}
+
+# ---- a task with limits, on the first instance: exec, logs, control groups
+machine_of() { ecs list-container-instances --cluster default --filter "ec2InstanceId == $1" --query 'containerInstanceArns[0]'; }
+arns=$(ecs list-container-instances --cluster default --query 'sort(containerInstanceArns)')
+jq -n --arg image "$web" '{family: "limits", cpu: "256", memory: "128", containerDefinitions: [{name: "one", image: $image, memory: 64,
+    entryPoint: ["sh", "-c"], command: ["trap \"exit 42\" TERM; n=0; while :; do n=$((n+1)); echo line $n; sleep 1; done"]}]}' >"$work/limits.json"
+ecs register-task-definition --cli-input-json "file://$work/limits.json" >/dev/null
+busy=$(ecs start-task --cluster default --task-definition limits --container-instances "$(machine_of "$first")" --query 'tasks[0].taskArn')
+check "the waiter tasks-running ends" ecs wait tasks-running --cluster default --tasks "$busy"
+busy=${busy##*/}
+in_task() { berth exec --identity "$work/key" "$busy" -- "$@"; }
+said=$(in_task sh -c 'cat; echo out; echo err >&2; exit 3' 2>"$work/err" <<<in)
+check "exec passes input, both outputs and the exit code" test "$? $(xargs <<<"$said") $(<"$work/err")" = "3 in out err"
+# Docker tells a terminal's size a moment after the command has begun
+script -qec "stty rows 33 cols 99; $build/berth exec --identity $work/key $busy -- sh -c 'test -t 0 || exit 8
+    for n in 1 2 3 4 5 6 7 8 9; do stty size 2>/dev/null | grep -q ^[1-9] && break; sleep 1; done; stty size; exit 7'" /dev/null </dev/null >"$work/out" 2>&1
+check "with a terminal it has one, of the same size" test "$? $(tr -dc '0-9 \n' <"$work/out" | xargs)" = "7 33 99"
+check "logs of a task: its last line" grep -qx 'line [0-9]*' <(berth logs --identity "$work/key" "$busy" --tail 1)
+"$build/berth" logs -f --identity "$work/key" "$busy" --tail 0 >"$work/log" 2>&1 &
+follow=$!
+followed() { [[ $(wc -l <"$work/log") -ge 3 ]]; }
+check "logs -f goes on" within 60 followed
+kill -9 $follow
+wait $follow 2>/dev/null
+no_client() { in_guest "! pgrep -f '[d]ocker.* logs --follow' >/dev/null" </dev/null; }
+check "killed here, it leaves nothing there" within 60 no_client
+check "logs of a service name its tasks" test "$(berth logs --identity "$work/key" web 2>&1 | grep -c ' web | .*serves on port')" = 2
+limits=$(in_guest "cd /sys/fs/cgroup/ecs/$busy && cat cpu.max memory.max && cat */cgroup.procs" </dev/null)
+check "its control group has its limits, and its processes" grep -qE '^25000 100000 134217728 [0-9]+' <(xargs <<<"$limits")
+stamp "exec, logs, limits"
+
+# ---- another agent under running tasks, one that is broken, a reboot
+# shellcheck disable=SC2046
+containers() { ecs describe-tasks --cluster default --tasks "$busy" $(tasks) --query 'tasks[].containers[].runtimeId' | xargs -n1 | sort | xargs; }
+same=$(containers)
+objcopy --add-section .another=/etc/hostname "$build/berth-agent" "$work/agent"
+images/agent-image.sh "$work/agent" "$work/agent.tar" >/dev/null
+check "another agent's image is another" bash -c "! cmp -s $work/agent.tar $build/berth-agent.tar"
+berth agent upgrade --one --image "$work/agent.tar" >"$work/out" 2>&1
+check "berth agent upgrade puts another agent there" test $? = 0
+remark <"$work/out"
+check "under the same containers" test "$(containers)" = "$same"
+stamp upgrade
+mkdir -p "$work/bad/bin" && cp /bin/busybox "$work/bad/bin/false"
+images/container-archive.sh "$work/bad" "$work/bad.tar" berth-agent:latest '{"Entrypoint":["/bin/false"]}' >/dev/null
+berth agent upgrade --one --image "$work/bad.tar" --timeout 10 >"$work/out" 2>&1
+check "a broken one is refused" test $? = 1
+check "the former one is back" grep -q "the former agent is back" "$work/out"
+check "and connected" within 60 connected
+check "under the same containers still" test "$(containers)" = "$same"
+stamp roll-back
+victim=$(ecs list-tasks --cluster default --service-name web --container-instance "$(machine_of "$first")" --query 'taskArns[0]')
+ec2 reboot-instances --instance-ids "$first"
+ended() { [[ $(ecs describe-tasks --cluster default --tasks "$busy" --query 'tasks[0].lastStatus') == STOPPED ]]; }
+check "a reboot ends tasks" within 180 ended
+check "with the exit code of their own ends" test "$(ecs describe-tasks --cluster default --tasks "$busy" --query 'tasks[0].[stopCode,containers[0].exitCode]' | xargs)" = "EssentialContainerExited 42"
+check "the agent is connected again" within 60 connected
+check "as the same container instance" test "$(ecs list-container-instances --cluster default --query 'sort(containerInstanceArns)')" = "$arns"
+check "the service is whole again" within 90 healed "$victim"
+running_there() { berth ssh --identity "$work/key" "$1" -- "sudo docker ps -q --filter label=com.amazonaws.ecs.task-definition-family=web | wc -l" </dev/null; }
+check "with no container too many" test "$(($(running_there "$first") + $(running_there "$second")))" = 2
+stamp reboot
 
 # ---- healing
 victim=$(tasks | cut -f1)
@@ -103,12 +173,6 @@ machine=$(ecs describe-tasks --cluster default --tasks "$victim" --query 'tasks[
 machine=$(ecs describe-container-instances --cluster default --container-instances "$machine" --query 'containerInstances[0].ec2InstanceId')
 # shellcheck disable=SC2016
 berth ssh --identity "$work/key" "$machine" -- 'sudo docker kill $(sudo docker ps -q --filter label=com.amazonaws.ecs.task-definition-family=web)' >/dev/null
-healed() {
-    local now
-    # shellcheck disable=SC2016
-    now=$(describe 'tasks[?lastStatus==`RUNNING`].taskArn')
-    [[ $now != *$1* && $(wc -w <<<"$now") == 2 ]]
-}
 check "a killed container's task is replaced" within 90 healed "$victim"
 stamp "container healed"
 check "and the dead one says why" test "$(ecs describe-tasks --cluster default --tasks "$victim" --query 'tasks[0].[lastStatus,stopCode,containers[0].exitCode]' | xargs)" = "STOPPED EssentialContainerExited 137"
