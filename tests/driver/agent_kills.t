@@ -96,6 +96,14 @@ def lost_start(task):
                for c in r["containers"])
 
 
+def docker_forgot(task):
+    """Docker's own words for it, when the process of such a start had ended by the time of the next:
+    for Docker that container had never run, and nobody else can know."""
+    with open(rig.docker_dir + "/dockerd.log") as log:
+        return any("not cleaned up from containerd" in line and one in line
+                   for line in log for one in rig.containers(task["arn"]))
+
+
 def settles(number, tasks, only_agent):
     """What must be true of the tasks when all has come back."""
     end = rig.mock.wait_report(tasks["ends"]["arn"], "STOPPED", 60)["containers"][0]
@@ -139,7 +147,8 @@ def a_round(number):
         for name, task in tasks.items():
             rig.mock.wait_report(task["arn"], "STOPPED", 60)
             check(len(rig.containers(task["arn"])) <= 1, "one container each")
-            check(lines(name, number) <= 1 or name == "again", "which ran once")
+            check(lines(name, number) <= 1 or name == "again" or kind != "agent" and docker_forgot(task),
+                  "which ran once")
             check(lines(name, number) == 1 or kind != "agent", "and ran")
             for container in rig.containers(task["arn"]):
                 rig.docker("rm", "-f", container)  # or each round would be slower than the one before
