@@ -95,13 +95,19 @@ gboolean process_run(const char *const *argv, const char *user, char **ret_outpu
     return TRUE;
 }
 
+static void say_aside(gpointer user)
+{
+    (void)user;
+    dup2(STDERR_FILENO, STDOUT_FILENO);
+}
+
 gboolean process_run_here(const char *const *argv, int *ret_status, GError **error)
 {
     g_autoptr(GError) cause = NULL;
     int status = 0;
 
     if (!g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_CHILD_INHERITS_STDIN,
-                      NULL, NULL, NULL, NULL, &status, &cause))
+                      say_aside, NULL, NULL, NULL, &status, &cause))
         return fail(error, COMMAND, "cannot run \"%s\": %s", argv[0], cause->message);
     *ret_status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     return TRUE;

@@ -13,7 +13,8 @@
 /* Runs argv as user (NULL: as we are) and waits. *ret_output (may be NULL, then it goes nowhere):
  * its standard output, which the caller frees. Standard error is kept for the error. */
 gboolean process_run(const char *const *argv, const char *user, char **ret_output, GError **error);
-/* Runs argv on our own terminal and gives its exit code (128 + signal when killed). */
+/* Runs argv on our own terminal and gives its exit code (128 + signal when killed). All it writes
+ * is progress: on standard error. */
 gboolean process_run_here(const char *const *argv, int *ret_status, GError **error);
 /* Becomes argv; returns on failure only. */
 gboolean process_become(const char *const *argv, GError **error);
