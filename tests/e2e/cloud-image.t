@@ -22,7 +22,8 @@ eval "$(berth env)"
 began=$SECONDS
 
 # ---- import
-check "the file is imported" berth image import "$file" --name debian-12 --user debian >"$work/import"
+import() { berth image import "$file" --name debian-12 --user debian >"$work/import"; }
+check "the file is imported" import
 image=$(ec2 describe-images --filters Name=name,Values=debian-12 --query 'Images[0].ImageId')
 check "the waiter image-available ends" ec2 wait image-available --image-ids "$image"
 root_device=$(ec2 describe-images --image-ids "$image" --query 'Images[0].RootDeviceName')
@@ -65,7 +66,7 @@ check "berth ssh asks nothing: the console told the host's keys" test "$(guest i
 remark <"$work/ssh.err"
 stamp "logged in"
 check "and they are the guest's own" grep -qF "$(guest cut -d" " -f1,2 /etc/ssh/ssh_host_ed25519_key.pub)" "$scratch_root/root/.berth/hosts/$id"
-check "the seed was taken" guest grep -q DataSourceNoCloud /run/cloud-init/result.json
+check "the seed was taken" within 180 guest grep -q DataSourceNoCloud /run/cloud-init/result.json
 check "without an error" guest "grep -q 'errors.*\[\]' /run/cloud-init/result.json"
 check "the guest has the name that DescribeInstances tells" test "$(guest hostname)" = "$(ec2 describe-instances --instance-ids "$id" --query 'Reservations[0].Instances[0].PrivateDnsName' | cut -d. -f1)"
 check "and the address that was promised" test "$(guest hostname -I | xargs)" = "$ip"
@@ -85,7 +86,8 @@ boot_id() { guest cat /proc/sys/kernel/random/boot_id; }
 first=$(boot_id)
 rebooted() { local now; now=$(boot_id); [[ -n $now && $now != "$first" ]]; }
 again() {
-    check "$1: the seed was found again" guest grep -q DataSourceNoCloud /run/cloud-init/result.json
+    # SSH answers before cloud-init has ended and told how
+    check "$1: the seed was found again" within 180 guest grep -q DataSourceNoCloud /run/cloud-init/result.json
     check "$1: its data are there" test "$(guest cat /var/lib/kept)" = kept
     # shellcheck disable=SC2016
     check "$1: with the same name and address" test "$(guest 'echo $(hostname) $(hostname -I)')" = "ip-${ip//./-} $ip"
