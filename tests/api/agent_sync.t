@@ -348,7 +348,7 @@ def test_roles(listening):
     listening.acs.close()
 
 
-with Berth(role="all", config="[agents]\nlost_seconds=5\nsuspect_seconds=4\n") as berth:
+with Berth(role="all", config="[agents]\nlost_seconds=5\nsuspect_seconds=12\n") as berth:
     for zone in ("home-1a", "home-1b"):
         berth.client("berth").create_zone(ZoneName=zone)
     ecs = berth.client("ecs")
