@@ -112,7 +112,8 @@ opened() { container PUT /latest/api/token "$ttl" | head -n 1 | grep -q ' 200 ';
 check "with a hop limit of two it does" within 30 opened
 
 # ---- and made a plain machine again
-check "berth agent remove takes all of it away" berth agent remove "$machine" --cluster edge --force >/dev/null
+removed() { berth agent remove "$machine" --cluster edge --force >/dev/null; }
+check "berth agent remove takes all of it away" removed
 check "no container, no file" test -z "$(in_guest "$two" -- 'sudo docker ps -aq; sudo ls -A /var/lib/berth-agent 2>/dev/null' </dev/null)"
 check "and no container instance" test -z "$(ecs list-container-instances --cluster edge --query containerInstanceArns)"
 ec2 terminate-instances --instance-ids "$one" "$two" >/dev/null
