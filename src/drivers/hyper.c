@@ -179,6 +179,14 @@ static gboolean host_answers(const char *uri, GError **error)
     return TRUE;
 }
 
+static gboolean is_far(const char *uri)
+{
+    g_autoptr(GUri) parsed = g_uri_parse(uri, G_URI_FLAGS_NONE, NULL);
+    const char *host = parsed ? g_uri_get_host(parsed) : NULL;
+
+    return host && *host;
+}
+
 static gboolean events_subscribe(Hyper *hyper, HyperEvent event, gpointer user, GError **error)
 {
     if (!event)
@@ -206,7 +214,6 @@ Hyper *hyper_open(const char *uri, const HyperSettings *settings, HyperEvent eve
     if (!host_answers(uri, error))
         return NULL;
     g_autoptr(Hyper) hyper = g_new0(Hyper, 1);
-    hyper->refs = 1;
     hyper->uri = g_strdup(uri);
     hyper->settings = settings;
     hyper->event_id = -1;
@@ -214,22 +221,28 @@ Hyper *hyper_open(const char *uri, const HyperSettings *settings, HyperEvent eve
     if (!hyper->conn)
         return fail_null(error, HOST_UNREACHABLE, "cannot connect to host \"%s\": %s", uri,
                          virGetLastErrorMessage());
-    /* drivers inside this process ("test:") know no keepalive; nothing can break there */
-    virConnectSetKeepAlive(hyper->conn, KEEPALIVE_SECONDS, KEEPALIVE_MISSES);
+    /* a socket of this machine tells by itself when the other end is gone */
+    if (is_far(uri))
+        virConnectSetKeepAlive(hyper->conn, KEEPALIVE_SECONDS, KEEPALIVE_MISSES);
     if (!events_subscribe(hyper, event, user, error))
         return NULL;
     return g_steal_pointer(&hyper);
 }
 
-Hyper *hyper_ref(Hyper *hyper)
+void hyper_on_idle(Hyper *hyper, HyperIdle idle, gpointer user)
 {
-    g_atomic_int_inc(&hyper->refs);
-    return hyper;
+    hyper->idle = idle;
+    hyper->idle_user = user;
+}
+
+const char *hyper_uri(const Hyper *hyper)
+{
+    return hyper->uri;
 }
 
 void hyper_unref(Hyper *hyper)
 {
-    if (!hyper || !g_atomic_int_dec_and_test(&hyper->refs))
+    if (!hyper || (hyper->idle && hyper->idle(hyper, hyper->idle_user)))
         return;
     if (hyper->conn) {
         if (hyper->event_id >= 0) {

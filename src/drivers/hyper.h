@@ -1,9 +1,10 @@
 /*
  * drivers/hyper.h - one libvirt host: its pools, network and the domains that are ours
  *
- * A Hyper is one connection; any thread may use it. Every object we make carries this
- * installation: domains in their metadata, pools and networks by a uuid derived from it. An
- * object of our name that does not carry it is somebody else's: never adopted, never changed
+ * A Hyper is one connection; any thread may use it, but one at a time: libvirt's client up to 10.2
+ * crashes when two wait for answers on the same connection (CVE-2024-4418). Every object we make
+ * carries this installation: domains in their metadata, pools and networks by a uuid derived from
+ * it. An object of our name that does not carry it is somebody else's: never adopted, never changed
  * (error CONFIG). Every act asks "already so?" first and may be repeated.
  * Sizes are bytes or MiB as named, times milliseconds. Callers free results.
  * Errors: HOST_UNREACHABLE (connection broken or not made), HYPERVISOR (libvirt refused), CONFIG.
@@ -32,11 +33,15 @@ void hyper_events_stop(void);
 typedef void (*HyperEvent)(const char *uri, const char *name, gpointer user);
 
 /* -- connection */
-/* Connects within about 15 s and keeps alive. settings is borrowed; event may be NULL. */
+/* Connects; a host of another machine is kept alive. Waits without end for a libvirt that takes
+ * connections and does not answer. settings is borrowed; event may be NULL. */
 Hyper *hyper_open(const char *uri, const HyperSettings *settings, HyperEvent event, gpointer user,
                   GError **error);
-Hyper *hyper_ref(Hyper *hyper);
 void hyper_unref(Hyper *hyper);
+/* Instead of being closed by hyper_unref, it is offered to idle: TRUE takes it. NULL: no more. */
+typedef gboolean (*HyperIdle)(Hyper *hyper, gpointer user);
+void hyper_on_idle(Hyper *hyper, HyperIdle idle, gpointer user);
+const char *hyper_uri(const Hyper *hyper);
 /* Whether the connection still works, as far as is known without asking. */
 gboolean hyper_alive(Hyper *hyper);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Hyper, hyper_unref)

@@ -13,11 +13,12 @@
 #define HYPER_METADATA_URI "urn:berth:owner:1"
 
 struct Hyper {
-    int refs; /* atomic */
     virConnectPtr conn;
     char *uri;
     const HyperSettings *settings;
     int event_id; /* -1: none */
+    HyperIdle idle;
+    gpointer idle_user;
 };
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomain, virDomainFree)

@@ -9,9 +9,10 @@
 #define OPEN_WAIT_MS  15000 /* for the thread that is connecting */
 #define DOWN_PAUSE_MS 5000
 #define END_WAIT_MS   2000
+#define IDLE_MAX      4 /* connections to one host that nobody uses */
 
 typedef struct {
-    Hyper *hyper; /* NULL while there is none */
+    GPtrArray *idle; /* connections that nobody uses */
     gboolean opening;
     gint64 opening_until_ms; /* so long it is waited for */
     gint64 down_until_ms;
@@ -31,9 +32,17 @@ struct HostPool {
     HyperSettings settings; /* install_uuid is NULL until it was read */
 };
 
+static void discard(Hyper *hyper)
+{
+    hyper_on_idle(hyper, NULL, NULL);
+    hyper_unref(hyper);
+}
+
 static void host_entry_free(HostEntry *entry)
 {
-    hyper_unref(entry->hyper);
+    for (guint n = 0; n < entry->idle->len; n++)
+        discard(entry->idle->pdata[n]);
+    g_ptr_array_unref(entry->idle);
     g_free(entry->down_cause);
     g_free(entry);
 }
@@ -131,14 +140,41 @@ static HostEntry *entry_get(HostPool *pool, const char *uri)
 
     if (!entry) {
         entry = g_new0(HostEntry, 1);
+        entry->idle = g_ptr_array_new();
         g_hash_table_insert(pool->entries, g_strdup(uri), entry);
     }
-    if (entry->hyper && !hyper_alive(entry->hyper)) {
-        g_clear_pointer(&entry->hyper, hyper_unref);
-        wake_push(pool->wakes, "hypervisor",
-                  uri); /* libvirt may not have told: nobody listens now */
-    }
     return entry;
+}
+
+/* With the lock held: a connection that nobody uses, now the caller's; NULL: there is none. */
+static Hyper *idle_take(HostPool *pool, HostEntry *entry, const char *uri)
+{
+    while (entry->idle->len > 0) {
+        Hyper *hyper = g_ptr_array_steal_index(entry->idle, entry->idle->len - 1);
+        if (hyper_alive(hyper))
+            return hyper;
+        discard(hyper);
+        wake_push(pool->wakes, "hypervisor", uri); /* libvirt need not have told */
+    }
+    return NULL;
+}
+
+/* A worker gives its connection back. */
+static gboolean on_idle(Hyper *hyper, gpointer user)
+{
+    HostPool *pool = user;
+    gboolean alive = hyper_alive(hyper);
+
+    pthread_mutex_lock(&pool->lock);
+    HostEntry *entry = entry_get(pool, hyper_uri(hyper));
+    gboolean keep = alive && !pool->closing && entry->idle->len < IDLE_MAX;
+    if (keep)
+        g_ptr_array_add(entry->idle, hyper);
+    else if (!alive)
+        wake_push(pool->wakes, "hypervisor", hyper_uri(hyper));
+    pthread_cond_broadcast(&pool->opened);
+    pthread_mutex_unlock(&pool->lock);
+    return keep;
 }
 
 /* ---- connecting: in a thread of its own, for libvirt waits without end for a host whose kernel
@@ -149,6 +185,7 @@ typedef struct {
     char *uri;
 } Opener;
 
+/* Takes hyper; NULL: cause says why. */
 static void entry_opened(HostPool *pool, const char *uri, Hyper *hyper, const GError *cause)
 {
     pthread_mutex_lock(&pool->lock);
@@ -157,9 +194,11 @@ static void entry_opened(HostPool *pool, const char *uri, Hyper *hyper, const GE
     entry->opening = FALSE;
     pool->openers--;
     g_clear_pointer(&entry->down_cause, g_free);
-    if (hyper && !pool->closing)
-        entry->hyper = hyper_ref(hyper);
-    else if (!hyper)
+    if (hyper && pool->closing)
+        discard(hyper);
+    else if (hyper)
+        g_ptr_array_add(entry->idle, hyper);
+    else
         entry->down_cause = g_strdup(cause->message);
     entry->down_until_ms = hyper ? 0 : clock_mono_ms() + DOWN_PAUSE_MS;
     if (back)
@@ -173,9 +212,10 @@ static void *opener_main(void *arg)
     g_autofree Opener *opener = arg;
     g_autofree char *uri = opener->uri;
     g_autoptr(GError) cause = NULL;
-    g_autoptr(Hyper) hyper =
-        hyper_open(uri, &opener->pool->settings, on_event, opener->pool, &cause);
+    Hyper *hyper = hyper_open(uri, &opener->pool->settings, on_event, opener->pool, &cause);
 
+    if (hyper)
+        hyper_on_idle(hyper, on_idle, opener->pool);
     entry_opened(opener->pool, uri, hyper, cause);
     return NULL;
 }
@@ -201,41 +241,36 @@ static gboolean opener_start(HostPool *pool, HostEntry *entry, const char *uri, 
     return TRUE;
 }
 
-/* With the lock held: waits for the thread that connects. The lock is free meanwhile. */
-static HostEntry *entry_wait(HostPool *pool, const char *uri)
+/* With the lock held: waits for the thread that connects, or for a connection given back. The lock
+ * is free meanwhile. */
+static void entry_wait(HostPool *pool, const HostEntry *entry)
 {
-    HostEntry *entry = entry_get(pool, uri);
+    gint64 ms = entry->opening_until_ms;
+    struct timespec until = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
 
-    while (entry->opening && clock_mono_ms() < entry->opening_until_ms) {
-        gint64 ms = entry->opening_until_ms;
-        struct timespec until = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
+    while (entry->opening && entry->idle->len == 0 && clock_mono_ms() < ms)
         pthread_cond_timedwait(&pool->opened, &pool->lock, &until);
-        entry = entry_get(pool, uri);
-    }
-    return entry;
 }
 
-/* With the lock held. */
+/* With the lock held. Entries live as long as the pool. */
 static Hyper *entry_take(HostPool *pool, const char *uri, GError **error)
 {
     HostEntry *entry = entry_get(pool, uri);
+    Hyper *hyper = NULL;
 
-    if (!entry->hyper && !entry->opening) {
-        if (clock_mono_ms() < entry->down_until_ms)
+    while (!(hyper = idle_take(pool, entry, uri))) {
+        if (!entry->opening && clock_mono_ms() < entry->down_until_ms)
             return fail_null(error, HOST_UNREACHABLE, "%s", entry->down_cause);
-        if (!opener_start(pool, entry, uri, error))
+        if (!entry->opening && !opener_start(pool, entry, uri, error))
             return NULL;
+        entry_wait(pool, entry);
+        if (!entry->opening || entry->idle->len > 0)
+            continue;
+        if (!entry->down_cause)
+            entry->down_cause = g_strdup_printf("host \"%s\": its libvirt does not answer", uri);
+        return fail_null(error, HOST_UNREACHABLE, "%s", entry->down_cause);
     }
-    entry = entry_wait(pool, uri);
-    if (entry->hyper)
-        return hyper_ref(entry->hyper);
-    if (!entry->opening)
-        return fail_null(error, HOST_UNREACHABLE, "%s",
-                         entry->down_cause ? entry->down_cause : "the connection broke at once");
-    if (!entry->down_cause)
-        entry->down_cause =
-            g_strdup_printf("host \"%s\" takes connections, but its libvirt does not answer", uri);
-    return fail_null(error, HOST_UNREACHABLE, "%s", entry->down_cause);
+    return hyper;
 }
 
 Hyper *host_pool_get(HostPool *pool, const char *uri, GError **error)
@@ -262,13 +297,4 @@ Hyper *host_pool_by_id(HostPool *pool, const char *host_id, GError **error)
     if (PQntuples(res) == 0)
         return fail_null(error, NOT_FOUND, "host \"%s\" does not exist", host_id);
     return host_pool_get(pool, db_text(res, 0, 0), error);
-}
-
-void host_pool_drop(HostPool *pool, const char *uri)
-{
-    pthread_mutex_lock(&pool->lock);
-    HostEntry *entry = entry_get(pool, uri);
-    g_clear_pointer(&entry->hyper, hyper_unref);
-    entry->down_until_ms = 0;
-    pthread_mutex_unlock(&pool->lock);
 }

@@ -1,11 +1,11 @@
 /*
- * reconcile/hosts.h - open connections to libvirt hosts, one for each URI
+ * reconcile/hosts.h - open connections to libvirt hosts
  *
- * A connection is made on first need, shared by all workers and made anew after it broke. A host
- * that could not be reached is not tried again for some seconds, and one that does not answer is
- * waited for once: steps fail at once with HOST_UNREACHABLE instead of holding a worker. When it is
- * reached again, a step of kind "hypervisor" is asked for. Locks itself; no lock is held while
- * connecting.
+ * A connection is one worker's alone until it is given back, made when there is none to be had, and
+ * made anew after it broke. A host that could not be reached is not tried again for some seconds,
+ * and one that does not answer is waited for once: steps fail at once with HOST_UNREACHABLE instead
+ * of holding a worker. When it is reached again, a step of kind "hypervisor" is asked for. Locks
+ * itself; no lock is held while connecting.
  */
 #pragma once
 
@@ -16,11 +16,9 @@ HostPool *host_pool_new(const Config *config, DbPool *region, WakeQueue *wakes);
 /* Closes all connections; no worker may be left. */
 void host_pool_free(HostPool *pool);
 
-/* The connection to uri; caller gives it back with hyper_unref (g_autoptr(Hyper)). */
+/* A connection to uri; caller gives it back with hyper_unref (g_autoptr(Hyper)). */
 Hyper *host_pool_get(HostPool *pool, const char *uri, GError **error);
 /* The same by the host's row, whose URI it reads. */
 Hyper *host_pool_by_id(HostPool *pool, const char *host_id, GError **error);
-/* Forgets the connection and that the host was unreachable: the next get connects anew. */
-void host_pool_drop(HostPool *pool, const char *uri);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HostPool, host_pool_free)
