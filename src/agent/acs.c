@@ -1,6 +1,7 @@
 #include "agent/acs.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/tree.h"
 #include "wire/form.h"
 
 #include <string.h>
@@ -14,13 +15,6 @@ struct AgentAcs {
     char *verifying;   /* messageId of the manifest whose stops are to be confirmed */
     AgentAcsEvents events;
 };
-
-static const char *text_of(const json_t *tree, const char *key)
-{
-    const char *text = json_string_value(json_object_get(tree, key));
-
-    return text ? text : "";
-}
 
 static const char *cluster_of(const AgentAcs *acs)
 {

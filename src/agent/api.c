@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/errors.h"
 #include "base/log.h"
+#include "base/tree.h"
 #include "drivers/http.h"
 
 #include <pthread.h>
@@ -18,13 +19,6 @@
 #define OTHERS_MAX      2
 #define KEYS_FILE       "credentials.json"
 #define ROLE_RETRY_US   (2 * CLOCK_SECOND_US)
-
-typedef char JsonText;
-static void json_text_free(JsonText *text)
-{
-    free(text);
-}
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(JsonText, json_text_free)
 
 struct AgentApi {
     const AgentConfig *config;

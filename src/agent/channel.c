@@ -4,6 +4,7 @@
 #include "base/errors.h"
 #include "base/id.h"
 #include "base/log.h"
+#include "base/tree.h"
 #include "wire/ws.h"
 
 #include <poll.h>
@@ -19,13 +20,6 @@
 #define CLOSE_WAIT_MS    5000
 #define INACTIVE_WAIT_MS (3600 * 1000)
 #define JITTER           0.2
-
-typedef char JsonText;
-static void json_text_free(JsonText *text)
-{
-    free(text);
-}
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(JsonText, json_text_free)
 
 struct AgentChannel {
     Loop *loop;

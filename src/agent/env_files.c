@@ -1,14 +1,8 @@
 #include "agent/env_files.h"
 #include "base/errors.h"
+#include "base/tree.h"
 
 #include <string.h>
-
-static const char *text_of(const json_t *tree, const char *key)
-{
-    const char *text = json_string_value(json_object_get(tree, key));
-
-    return text ? text : "";
-}
 
 gboolean agent_env_files_check(const json_t *list, GError **error)
 {

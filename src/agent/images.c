@@ -12,6 +12,7 @@
 #include <sys/statvfs.h>
 
 #define AGENT_IMAGE "berth-agent" /* never removed, whoever pulled it */
+#define IMAGES_FILE "images.json"
 #define SOON_MS     200
 
 struct AgentImages {
@@ -56,7 +57,7 @@ static void save(AgentImages *images)
     json_auto_t *tree = agent_image_table_save(images->table);
     g_autoptr(GError) cause = NULL;
 
-    images->dirty = !agent_state_save_images(images->engine->state, tree, &cause);
+    images->dirty = !agent_state_keep(config_of(images)->data_dir, IMAGES_FILE, tree, &cause);
     if (cause)
         log_error("-", "%s", cause->message);
 }
@@ -290,7 +291,7 @@ static void on_disk(gpointer user)
 AgentImages *agent_images_new(AgentEngine *engine)
 {
     AgentImages *images = g_new0(AgentImages, 1);
-    json_auto_t *tree = agent_state_images(engine->state);
+    json_auto_t *tree = agent_state_kept(engine->config->data_dir, IMAGES_FILE);
     gint64 now_ms = clock_mono_ms();
 
     images->engine = engine;

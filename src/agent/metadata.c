@@ -1,17 +1,11 @@
 #include "agent/metadata.h"
 #include "agent/spec.h"
 #include "base/clock.h"
+#include "base/tree.h"
 
 #include <string.h>
 
 #define CPU_MIN 2
-
-static const char *text_of(const json_t *tree, const char *key)
-{
-    const char *text = json_string_value(json_object_get(tree, key));
-
-    return text ? text : "";
-}
 
 static void set_text(json_t *tree, const char *key, const char *text)
 {

@@ -6,6 +6,7 @@
 #include "agent/restart.h"
 #include "agent/rules.h"
 #include "base/errors.h"
+#include "base/tree.h"
 
 #include <string.h>
 
@@ -94,13 +95,6 @@ static const Member docker_volume_members[] = {
     { "driver", MEMBER_TEXT, 0 },     { "driverOpts", MEMBER_TEXT_MAP, 0 },
     { "labels", MEMBER_TEXT_MAP, 0 },
 };
-
-static const char *text_of(const json_t *tree, const char *key)
-{
-    const char *text = json_string_value(json_object_get(tree, key));
-
-    return text ? text : "";
-}
 
 static gboolean all_texts(const json_t *list)
 {

@@ -1,6 +1,7 @@
 #include "agent/ports.h"
 #include "agent/names.h"
 #include "base/errors.h"
+#include "base/tree.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -12,13 +13,6 @@
 /* Upper part of the kernel's usual range: Docker takes single ports from its beginning. */
 #define FIRST_PORT 49153
 #define LAST_PORT  60999
-
-static const char *text_of(const json_t *tree, const char *key)
-{
-    const char *text = json_string_value(json_object_get(tree, key));
-
-    return text ? text : "";
-}
 
 static const char *protocol_of(const json_t *mapping)
 {

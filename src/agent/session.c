@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "base/tree.h"
 
 #include <malloc.h>
 #include <string.h>
@@ -58,11 +59,6 @@ static void give_up(AgentSession *session, int exit_code, const char *why)
     loop_quit(session->engine->loop);
 }
 
-static const char *text_of(const json_t *tree, const char *key)
-{
-    return json_string_value(json_object_get(tree, key));
-}
-
 static void on_heartbeat(gpointer user)
 {
     agent_tcs_beat(((AgentSession *)user)->tcs);
@@ -71,8 +67,8 @@ static void on_heartbeat(gpointer user)
 static void on_discovered(gpointer user, const AgentAnswer *answer)
 {
     AgentSession *session = user;
-    const char *acs = text_of(answer->tree, "endpoint");
-    const char *tcs = text_of(answer->tree, "telemetryEndpoint");
+    const char *acs = tree_text(answer->tree, "endpoint");
+    const char *tcs = tree_text(answer->tree, "telemetryEndpoint");
 
     if (!answer->tree || !acs) {
         try_again(session, discover, "find the endpoints", answer);
@@ -165,7 +161,7 @@ static void on_registered(gpointer user, const AgentAnswer *answer)
     AgentSession *session = user;
     AgentState *state = session->engine->state;
     const char *arn =
-        text_of(json_object_get(answer->tree, "containerInstance"), "containerInstanceArn");
+        tree_text(json_object_get(answer->tree, "containerInstance"), "containerInstanceArn");
     g_autoptr(GError) cause = NULL;
 
     if (!answer->tree || !arn) {

@@ -2,6 +2,7 @@
 #include "agent/names.h"
 #include "agent/pause.h"
 #include "base/errors.h"
+#include "base/tree.h"
 
 #include <string.h>
 
@@ -23,13 +24,6 @@ static const char *const host_keys[] = {
     "ShmSize",     "Tmpfs",      "Devices",           "Init",       "Sysctls",
     "PidsLimit",   "UsernsMode", "Runtime",           NULL,
 };
-
-static const char *text_of(const json_t *tree, const char *key)
-{
-    const char *text = json_string_value(json_object_get(tree, key));
-
-    return text ? text : "";
-}
 
 static gint64 int_of(const json_t *tree, const char *key)
 {

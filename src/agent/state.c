@@ -2,6 +2,7 @@
 #include "agent/payload.h"
 #include "base/errors.h"
 #include "base/fault.h"
+#include "base/tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,15 +12,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#define FILE_MODE   0600
-#define IMAGES_FILE "images.json"
-
-typedef char JsonText;
-static void json_text_free(JsonText *text)
-{
-    free(text);
-}
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(JsonText, json_text_free)
+#define FILE_MODE 0600
 
 static gboolean sync_path(const char *path, GError **error)
 {
@@ -87,7 +80,7 @@ json_t *agent_state_kept(const char *dir, const char *name)
     return json_load_file(path, 0, NULL);
 }
 
-static char *text_of(const json_t *tree, const char *key)
+static char *dup_text(const json_t *tree, const char *key)
 {
     return g_strdup(json_string_value(json_object_get(tree, key)));
 }
@@ -123,9 +116,9 @@ static gboolean read_state(AgentState *state, GError **error)
     json_auto_t *tree = load_tree(path, error);
     if (!tree)
         return FALSE;
-    state->cluster = text_of(tree, "cluster");
-    state->instance_id = text_of(tree, "instance_id");
-    state->arn = text_of(tree, "container_instance_arn");
+    state->cluster = dup_text(tree, "cluster");
+    state->instance_id = dup_text(tree, "instance_id");
+    state->arn = dup_text(tree, "container_instance_arn");
     state->timeline = json_integer_value(json_object_get(tree, "timeline"));
     return TRUE;
 }
@@ -266,17 +259,4 @@ gboolean agent_state_drop_task(const AgentState *state, const AgentTask *task, G
     if (unlink(path) < 0 && errno != ENOENT)
         return fail(error, CONFIG, "cannot remove \"%s\": %s", path, g_strerror(errno));
     return TRUE;
-}
-
-json_t *agent_state_images(const AgentState *state)
-{
-    g_autofree char *path = g_build_filename(state->dir, IMAGES_FILE, NULL);
-    json_t *tree = load_tree(path, NULL);
-
-    return tree ? tree : json_object();
-}
-
-gboolean agent_state_save_images(const AgentState *state, const json_t *tree, GError **error)
-{
-    return save_tree(state->dir, IMAGES_FILE, tree, error);
 }

@@ -37,9 +37,4 @@ GPtrArray *agent_state_tasks(const AgentState *state, guint *ret_bad, GError **e
 gboolean agent_state_save_task(const AgentState *state, const AgentTask *task, GError **error);
 gboolean agent_state_drop_task(const AgentState *state, const AgentTask *task, GError **error);
 
-/* What is kept of images (image_table.h); an empty tree when there is nothing, or nothing that can
- * be read. Caller owns. */
-json_t *agent_state_images(const AgentState *state);
-gboolean agent_state_save_images(const AgentState *state, const json_t *tree, GError **error);
-
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(AgentState, agent_state_free)

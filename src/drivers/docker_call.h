@@ -5,10 +5,10 @@
  */
 #pragma once
 
+#include "base/tree.h"
 #include "drivers/docker.h"
 
 #include <pthread.h>
-#include <stdlib.h>
 
 struct Docker {
     char *url;
@@ -16,13 +16,6 @@ struct Docker {
     pthread_mutex_t lock;
     char *cgroup_driver; /* as long as Docker runs; guarded by lock, NULL before it was asked for */
 };
-
-typedef char JsonText;
-static inline void json_text_free(JsonText *text)
-{
-    free(text);
-}
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(JsonText, json_text_free)
 
 /* Sends a request as it is but for its target and limits. */
 HttpResponse *docker_send(Docker *docker, HttpRequest *request, const char *path, GError **error);

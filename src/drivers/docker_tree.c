@@ -1,6 +1,7 @@
 #include "drivers/docker_tree.h"
 #include "base/clock.h"
 #include "base/errors.h"
+#include "base/tree.h"
 #include "wire/form.h"
 
 #include <stdlib.h>
@@ -37,13 +38,6 @@ void docker_listed_free(DockerListed *listed)
     g_free(listed->name);
     json_decref(listed->labels);
     g_free(listed);
-}
-
-static const char *text_of(const json_t *tree, const char *key)
-{
-    const char *text = json_string_value(json_object_get(tree, key));
-
-    return text ? text : "";
 }
 
 /* Docker writes the year 1 for "never". */

@@ -8,6 +8,8 @@
  */
 #pragma once
 
+#include "base/tree.h"
+
 #include <glib.h>
 #include <jansson.h>
 
@@ -63,21 +65,3 @@ gboolean task_definition_check_links(const json_t *definition, GError **error);
 /* task_definition_requires.c: compatibilities and requiresAttributes, as new arrays. */
 json_t *task_definition_compatibilities(const json_t *definition);
 json_t *task_definition_requires(const json_t *definition);
-
-/* Members of a tree: NULL or fallback when absent or of another type. */
-static inline const char *tree_text(const json_t *tree, const char *name)
-{
-    return json_string_value(json_object_get(tree, name));
-}
-static inline gint64 tree_int(const json_t *tree, const char *name, gint64 fallback)
-{
-    const json_t *value = json_object_get(tree, name);
-
-    return json_is_integer(value) ? (gint64)json_integer_value(value) : fallback;
-}
-static inline gboolean tree_bool(const json_t *tree, const char *name, gboolean fallback)
-{
-    const json_t *value = json_object_get(tree, name);
-
-    return json_is_boolean(value) ? json_is_true(value) : fallback;
-}
