@@ -1,15 +1,9 @@
 #include "agent/image_auth.h"
 #include "agent/image_name.h"
 #include "base/errors.h"
+#include "base/tree.h"
 
 #include <string.h>
-
-static const char *text_of(const json_t *tree, const char *key)
-{
-    const char *text = json_string_value(json_object_get(tree, key));
-
-    return text ? text : "";
-}
 
 static json_t *plain_auth(const char *user, const char *password, const char *registry)
 {
@@ -106,8 +100,9 @@ ImageAuth agent_image_auth_of(const AgentTask *task, const AgentContainer *conta
 
     if (!*type)
         return IMAGE_AUTH_NONE;
-    if (strcmp(type, "asm") != 0 || !*text_of(data, "credentialsParameter") ||
-        !json_object_get(task->payload, agent_credentials_member(CREDENTIALS_EXECUTION)))
+    if (strcmp(type, "asm") != 0 || !*text_of(data, "credentialsParameter"))
+        return IMAGE_AUTH_UNKNOWN;
+    if (!json_object_get(task->payload, agent_credentials_member(CREDENTIALS_EXECUTION)))
         return IMAGE_AUTH_NEVER;
     *ret_secret = text_of(data, "credentialsParameter");
     *ret_role = agent_credentials_of(credentials, task->arn, CREDENTIALS_EXECUTION);

@@ -21,10 +21,11 @@ json_t *agent_image_auth_configured(const AgentConfig *config, const char *image
 gboolean agent_image_auth_check(const AgentConfig *config, GError **error);
 
 typedef enum {
-    IMAGE_AUTH_NONE,  /* the definition names nothing */
-    IMAGE_AUTH_READY, /* the role may be asked to read the secret */
-    IMAGE_AUTH_LATER, /* the role's credentials are not here yet */
-    IMAGE_AUTH_NEVER  /* nor will they come, or the registry is of a kind that is not known */
+    IMAGE_AUTH_NONE,   /* the definition names nothing */
+    IMAGE_AUTH_READY,  /* the role may be asked to read the secret */
+    IMAGE_AUTH_LATER,  /* the role's credentials are not here yet */
+    IMAGE_AUTH_NEVER,  /* nor will they come: the task has no execution role */
+    IMAGE_AUTH_UNKNOWN /* the definition asks for a kind of authentication that is not known here */
 } ImageAuth;
 
 /* ret_secret and ret_role are set when ready. Borrowed. */
@@ -33,6 +34,6 @@ ImageAuth agent_image_auth_of(const AgentTask *task, const AgentContainer *conta
                               const AgentCredentials **ret_role);
 
 /* Reads the secret: a tree as above. Blocks, for a worker. Errors: HTTP_CLIENT, UNAVAILABLE (try
- * again); API, DOCKER (refused, or no such secret). */
+ * again); API (refused, or no such secret). */
 json_t *agent_image_auth_fetch(const AgentConfig *config, const AgentSigner *signer,
                                const char *secret, const char *image, GError **error);

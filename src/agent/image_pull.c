@@ -274,9 +274,9 @@ static Pull *pull_new(AgentPulls *pulls, const AgentActJob *job, const char *key
 }
 
 /* Hands a job back at once that cannot be done. */
-static void refuse(AgentPulls *pulls, AgentActJob *job, LoopCall done)
+static void refuse(AgentPulls *pulls, AgentActJob *job, const char *why, LoopCall done)
 {
-    fail(&job->error, API, "the task has no execution role to read the registry's credentials");
+    fail(&job->error, API, "%s", why);
     job->gave_up = TRUE;
     loop_post(pulls->engine->loop, done, job);
 }
@@ -290,8 +290,12 @@ gboolean agent_pulls_add(AgentPulls *pulls, const AgentTask *task, const AgentCo
         agent_image_auth_of(task, container, pulls->engine->credentials, &secret, &role);
     if (auth == IMAGE_AUTH_LATER)
         return FALSE;
-    if (auth == IMAGE_AUTH_NEVER) {
-        refuse(pulls, job, done);
+    if (auth == IMAGE_AUTH_NEVER || auth == IMAGE_AUTH_UNKNOWN) {
+        refuse(pulls, job,
+               auth == IMAGE_AUTH_NEVER
+                   ? "the task has no execution role to read the registry's credentials"
+                   : "this agent takes a registry's credentials from a secret only",
+               done);
         return TRUE;
     }
     g_autofree char *name = agent_image_name(job->image);

@@ -12,9 +12,6 @@
 #include "agent/act.h"
 #include "agent/engine.h"
 
-/* All pulls that are under way. */
-typedef struct AgentPulls AgentPulls;
-
 AgentPulls *agent_pulls_new(AgentEngine *engine);
 
 /* The act ACT_PULL of a container. Takes job; done(job) is called when it is over, with the outcome
