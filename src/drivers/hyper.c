@@ -240,7 +240,7 @@ const char *hyper_uri(const Hyper *hyper)
     return hyper->uri;
 }
 
-void hyper_unref(Hyper *hyper)
+void hyper_release(Hyper *hyper)
 {
     if (!hyper || (hyper->idle && hyper->idle(hyper, hyper->idle_user)))
         return;

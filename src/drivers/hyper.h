@@ -37,14 +37,15 @@ typedef void (*HyperEvent)(const char *uri, const char *name, gpointer user);
  * connections and does not answer. settings is borrowed; event may be NULL. */
 Hyper *hyper_open(const char *uri, const HyperSettings *settings, HyperEvent event, gpointer user,
                   GError **error);
-void hyper_unref(Hyper *hyper);
-/* Instead of being closed by hyper_unref, it is offered to idle: TRUE takes it. NULL: no more. */
+/* The caller is done with it: closed, unless it goes back to where it came from. */
+void hyper_release(Hyper *hyper);
+/* Instead of being closed by hyper_release, it is offered to idle: TRUE takes it. NULL: no more. */
 typedef gboolean (*HyperIdle)(Hyper *hyper, gpointer user);
 void hyper_on_idle(Hyper *hyper, HyperIdle idle, gpointer user);
 const char *hyper_uri(const Hyper *hyper);
 /* Whether the connection still works, as far as is known without asking. */
 gboolean hyper_alive(Hyper *hyper);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(Hyper, hyper_unref)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Hyper, hyper_release)
 
 /* -- the host */
 typedef struct {

@@ -387,9 +387,15 @@ static char *attribute(xmlNode *node, const char *name)
     return copy;
 }
 
+/* NULL for what is no XML. Caller frees with xmlFreeDoc. */
+static xmlDoc *read_xml(const char *text)
+{
+    return xmlReadMemory(text, (int)strlen(text), NULL, NULL, PARSE_FLAGS);
+}
+
 char *hyper_domain_owner(const char *domain_xml, char **ret_name)
 {
-    xmlDoc *document = xmlReadMemory(domain_xml, (int)strlen(domain_xml), NULL, NULL, PARSE_FLAGS);
+    xmlDoc *document = read_xml(domain_xml);
     xmlNode *owner = NULL;
     char *installation = NULL;
 
@@ -407,8 +413,7 @@ char *hyper_domain_owner(const char *domain_xml, char **ret_name)
 
 char *hyper_capabilities_host(const char *capabilities_xml)
 {
-    xmlDoc *document =
-        xmlReadMemory(capabilities_xml, (int)strlen(capabilities_xml), NULL, NULL, PARSE_FLAGS);
+    xmlDoc *document = read_xml(capabilities_xml);
     xmlNode *host = document ? child_named(xmlDocGetRootElement(document), "host") : NULL;
     xmlNode *node = child_named(host, "uuid");
     xmlChar *text = node ? xmlNodeGetContent(node) : NULL;
@@ -421,8 +426,7 @@ char *hyper_capabilities_host(const char *capabilities_xml)
 
 char *hyper_network_mac(const char *network_xml)
 {
-    xmlDoc *document =
-        xmlReadMemory(network_xml, (int)strlen(network_xml), NULL, NULL, PARSE_FLAGS);
+    xmlDoc *document = read_xml(network_xml);
     xmlNode *node = document ? child_named(xmlDocGetRootElement(document), "mac") : NULL;
     char *mac = node ? attribute(node, "address") : NULL;
 
@@ -433,8 +437,7 @@ char *hyper_network_mac(const char *network_xml)
 GHashTable *hyper_network_hosts(const char *network_xml)
 {
     GHashTable *hosts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-    xmlDoc *document =
-        xmlReadMemory(network_xml, (int)strlen(network_xml), NULL, NULL, PARSE_FLAGS);
+    xmlDoc *document = read_xml(network_xml);
     xmlNode *dhcp = NULL;
 
     if (!document)

@@ -35,7 +35,7 @@ struct HostPool {
 static void discard(Hyper *hyper)
 {
     hyper_on_idle(hyper, NULL, NULL);
-    hyper_unref(hyper);
+    hyper_release(hyper);
 }
 
 static void host_entry_free(HostEntry *entry)

@@ -16,7 +16,7 @@ HostPool *host_pool_new(const Config *config, DbPool *region, WakeQueue *wakes);
 /* Closes all connections; no worker may be left. */
 void host_pool_free(HostPool *pool);
 
-/* A connection to uri; caller gives it back with hyper_unref (g_autoptr(Hyper)). */
+/* A connection to uri; caller gives it back with hyper_release (g_autoptr(Hyper)). */
 Hyper *host_pool_get(HostPool *pool, const char *uri, GError **error);
 /* The same by the host's row, whose URI it reads. */
 Hyper *host_pool_by_id(HostPool *pool, const char *host_id, GError **error);
