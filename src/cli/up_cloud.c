@@ -116,7 +116,6 @@ typedef struct {
     GError *error;
 } HostsWait;
 
-/* Whether every host was checked and is well; ends the wait on an error too. */
 /* This machine's own must work; of others it is enough to know that they do not. */
 static gboolean host_is_needed(const HostsWait *wait, const json_t *host)
 {
@@ -131,6 +130,7 @@ static gboolean host_is_settled(const HostsWait *wait, const json_t *host)
            (strcmp(health, "DOWN") == 0 && !host_is_needed(wait, host));
 }
 
+/* Whether every host was checked and is well; ends the wait on an error too. */
 static gboolean hosts_settled(gpointer user)
 {
     HostsWait *wait = user;
@@ -141,9 +141,10 @@ static gboolean hosts_settled(gpointer user)
     wait->hosts = client_call(wait->up->cli, "berth", "DescribeHosts", NULL, &wait->error);
     if (!wait->hosts)
         return TRUE;
-    json_array_foreach(json_object_get(wait->hosts, "Hosts"), n,
-                       host) if (!host_is_settled(wait, host))
+    json_array_foreach(json_object_get(wait->hosts, "Hosts"), n, host)
     {
+        if (host_is_settled(wait, host))
+            continue;
         wait->up->changed = TRUE;
         ui_step_progress("%s: %s", verb_text(host, "ZoneName"), verb_text(host, "Detail"));
         return FALSE;
@@ -163,16 +164,18 @@ gboolean up_hosts(Up *up, GError **error)
         g_propagate_error(error, wait.error);
         return FALSE;
     }
-    json_array_foreach(
-        list, n, host) if (!settled && host_is_needed(&wait, host) &&
-                           strcmp(verb_text(host, "Health"), "OK") !=
-                               0) return fail(error, COMMAND, "host %s of zone %s is not well: %s",
-                                              verb_text(host, "Uri"), verb_text(host, "ZoneName"),
-                                              verb_text(host, "Detail"));
+    json_array_foreach(list, n, host)
+    {
+        gboolean ok = strcmp(verb_text(host, "Health"), "OK") == 0;
+        if (!settled && !ok && host_is_needed(&wait, host))
+            return fail(error, COMMAND, "host %s of zone %s is not well: %s",
+                        verb_text(host, "Uri"), verb_text(host, "ZoneName"),
+                        verb_text(host, "Detail"));
+        well += ok;
+    }
     g_autoptr(GPtrArray) uris = g_ptr_array_new();
     json_array_foreach(list, n, host) g_ptr_array_add(uris, (gpointer)verb_text(host, "Uri"));
     g_ptr_array_add(uris, NULL);
-    json_array_foreach(list, n, host) well += strcmp(verb_text(host, "Health"), "OK") == 0;
     host = json_array_get(list, 0);
     up_found(up, "%zu of %zu well, guests run %s", well, json_array_size(list),
              json_is_true(json_object_get(host, "Accelerated"))

@@ -232,9 +232,8 @@ const Command where_commands[] = {
       run_host_list, FALSE },
     { "host add", "URI", 1, 1, "add a libvirt host to a zone",
       "The URI is libvirt's. One host may be in several zones, with a share in each. Guests on a\n"
-      "host of another machine have a network of their own (NETWORK is APART in the list): no "
-      "agent,\n"
-      "no metadata and no berth ssh there.",
+      "host of another machine have a network of their own (NETWORK is APART in the list):\n"
+      "no agent, no metadata and no berth ssh there.",
       "berth host add qemu+ssh://root@kvm7/system --zone home-1a\n"
       "berth host add qemu:///system --zone home-1b --share 50",
       host_add_options, run_host_add, FALSE },

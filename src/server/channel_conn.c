@@ -8,9 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define READ_SIZE                                                                                  \
-    16384 /* a TLS record: none is left within OpenSSL, where epoll does not see it                \
-           */
+/* A TLS record: none is left within OpenSSL, where epoll does not see it. */
+#define READ_SIZE   16384
 #define READS_MAX   4
 #define OPENING_MS  15000
 #define CLOSING_MS  5000

@@ -94,8 +94,10 @@ static void open_session(ChannelLoop *loop, ChannelConn *conn, ChannelAdmission 
     if (former)
         loop_end(loop, former, "another session took over");
     g_hash_table_insert(of_kind, &conn->ci_id, conn);
-    if (conn->kind == CHANNEL_ACS)
-        acs_start(loop, conn, admission->work | g_hash_table_remove(loop->early, &conn->ci_id));
+    if (conn->kind != CHANNEL_ACS)
+        return;
+    gboolean woken = g_hash_table_remove(loop->early, &conn->ci_id);
+    acs_start(loop, conn, admission->work || woken);
 }
 
 /* The instance's channel is held by another session of this daemon. When that still has its
