@@ -12,7 +12,7 @@ kinds=${*:-lint unit fuzz db driver api crash e2e}
 . tests/lib/libvirt.sh
 # shellcheck source=tests/lib/sweep.sh
 . tests/lib/sweep.sh
-export CHECK_LOGS=$PWD/$BUILD/check
+export CHECK_LOGS=$(realpath -m "$BUILD")/check
 rm -rf "$CHECK_LOGS" && mkdir -p "$CHECK_LOGS"
 list=$(mktemp) && trap 'rm -f "$list"; libvirt_return' EXIT
 # A sanitizer's finding ends the program, also when it is a leak seen at its end; foreign ones are listed.
@@ -31,6 +31,14 @@ summary() {
         echo "$(basename "$log" .tap): $(grep -cE '^not ok' "$log") not ok, the first:"
         grep -m 1 -B 2 -A 2 -E '^not ok' "$log" | grep -vE '^(ok |1\.\.)' | cut -c 1-160
     done | tail -n 40
+}
+
+# This command brings all that tests need: one that is skipped here was not run at all.
+none_skipped() {
+    local skips
+    skips=$(grep -h -E '^(ok .*|1\.\.0 )# SKIP' "$CHECK_LOGS"/*.tap) || return 0
+    echo "== skipped, which counts as failed:" && cut -c 1-160 <<<"$skips"
+    return 1
 }
 
 status=0
@@ -52,5 +60,6 @@ for kind in $kinds; do
     echo "== $kind ($(wc -l <"$list") files)"
     prove -j "$jobs" --timer --merge -e tests/lib/one.sh - <"$list" || status=1
 done
+none_skipped || status=1
 [ $status = 0 ] || summary
 exit $status
