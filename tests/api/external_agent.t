@@ -120,13 +120,9 @@ try:
     with Berth(role="all", config=f"[agents]\nexternal_seconds={SECONDS}\n") as berth:
         berth.client("berth").create_zone(ZoneName="home-1a")
         berth.client("ecs").create_cluster()
-        try:
+        with rig.watched(tap):
             test_by_hand(berth)
             test_agent(berth, rig)
-        finally:
-            if tap.failed or sys.exc_info()[0]:
-                print("\n".join("# " + line for line in rig.log_tail()))
-            rig.kill_agent(signal.SIGTERM)
 finally:
     rig.stop()
 tap.done()

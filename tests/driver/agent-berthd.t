@@ -105,17 +105,13 @@ try:
     rig.start()
     with Berth(role="all") as daemon:
         client = daemon.client("ecs")
-        try:
+        with rig.watched(tap):
             joins(rig, daemon, client)
             runs_service(rig, client)
             heals(rig, client)
             survives(rig, daemon, client)
             runs_once(client, rig)
             ends(rig, client)
-        finally:
-            if tap.failed or sys.exc_info()[0]:
-                print("\n".join("# " + line for line in rig.log_tail()))
-            rig.kill_agent(signal.SIGTERM)
 finally:
     rig.stop()
 tap.done()

@@ -2,7 +2,6 @@
 """Every member of a task definition on its whole way: RegisterTaskDefinition, the payload, the
 agent, and what the real Docker Engine says of the container."""
 import os
-import signal
 import sys
 import time
 
@@ -220,7 +219,7 @@ try:
     rig.start()
     with Berth(role="all") as daemon:
         client = daemon.client("ecs", newer=True)
-        try:
+        with rig.watched(tap):
             daemon.client("berth").create_zone(ZoneName="home-1a")
             settings = {
                 "BERTH_ENDPOINT": daemon.endpoint, "BERTH_CA": daemon.ca, "AWS_SESSION_TOKEN": "",
@@ -234,10 +233,6 @@ try:
             policies(rig, client)
             shared(rig, client, settings)
             pause_killed(rig, client)
-        finally:
-            if tap.failed or sys.exc_info()[0]:
-                print("\n".join("# " + line for line in rig.log_tail()))
-            rig.kill_agent(signal.SIGTERM)
 finally:
     rig.stop()
 tap.done()

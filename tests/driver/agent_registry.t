@@ -3,7 +3,6 @@
 how far images are, from Docker's words to the command line; and digests. All of it real."""
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -170,7 +169,7 @@ try:
     slow = SlowRegistry(rig.registry_port)
     with Berth(role="all") as daemon:
         client = daemon.client("ecs")
-        try:
+        with rig.watched(tap):
             daemon.client("berth").create_zone(ZoneName="home-1a")
             rig.start_agent(BERTH_ENDPOINT=daemon.endpoint, BERTH_CA=daemon.ca, AWS_SESSION_TOKEN="",
                             AWS_ACCESS_KEY_ID=daemon.access_key, AWS_SECRET_ACCESS_KEY=daemon.secret_key,
@@ -179,10 +178,6 @@ try:
                    client.list_container_instances()["containerInstanceArns"])
             secrets(rig, daemon, client)
             progress(rig, daemon, client, slow)
-        finally:
-            if tap.failed or sys.exc_info()[0]:
-                print("\n".join("# " + line for line in rig.log_tail()))
-            rig.kill_agent(signal.SIGTERM)
     slow.stop()
 finally:
     rig.stop()

@@ -1,5 +1,6 @@
 """What the agent's tests stand on: a scratch folder with a private Docker Engine, an image
 registry, a CA, the mock control plane over TLS, and the agent itself. TAP on standard output."""
+import contextlib
 import glob
 import json
 import os
@@ -272,6 +273,16 @@ class Rig:
         with open(self.log_path) as f:
             f.seek(self.log_start)
             return f.read()
+
+    @contextlib.contextmanager
+    def watched(self, tap):
+        """The agent ends with the block; its last words are shown when something failed there."""
+        try:
+            yield
+        finally:
+            if tap.failed or sys.exc_info()[0]:
+                print("\n".join("# " + line for line in self.log_tail()))
+            self.kill_agent(signal.SIGTERM)
 
     def log_tail(self):
         return self.log().splitlines()[-40:] + ["bad signatures: %r" % self.mock.bad_signatures]
