@@ -42,6 +42,7 @@ none_skipped() {
 }
 
 status=0
+tests_sweep_rigs
 for kind in $kinds; do
     : >"$list"
     [ "$kind" = lint ] && echo tests/lint/lint.sh >>"$list"

@@ -114,7 +114,7 @@ def test_agent(berth, rig):
     tap.is_(ids(berth, one), set(), "removed: none are left")
 
 
-rig = Rig(78)
+rig = Rig()
 try:
     rig.start()
     with Berth(role="all", config=f"[agents]\nexternal_seconds={SECONDS}\n") as berth:

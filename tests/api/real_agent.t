@@ -88,7 +88,7 @@ def test_restarts(berth, rig):
 
 
 with Berth(role="all") as berth:
-    rig = Rig(77)
+    rig = Rig()
     rig.mock = types.SimpleNamespace(url=berth.endpoint, stop=lambda: None, bad_signatures=[])
     try:
         rig.dockerd("start", rig.bridge, rig.subnet)

@@ -96,7 +96,7 @@ def watched(rig, arns):
 
 
 def main():
-    rig = Rig(43)
+    rig = Rig()
     try:
         rig.start()
         starts(rig)

@@ -336,7 +336,7 @@ class Bench:
 
 def main():
     parts = sys.argv[1:] or ["one", "pulled", "many", "killed", "counts"]
-    rig = Rig(int(os.environ.get("BENCH_RIG", "91")))
+    rig = Rig()
     rig.mock = types.SimpleNamespace(url="", stop=lambda: None, bad_signatures=[])
     print(f"# one Docker Engine, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}")
     try:

@@ -13,7 +13,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from agent_rig import Rig, Tap, TASK, check, equal  # noqa: E402
 
-rig, tap = Rig(32), Tap()
+rig, tap = Rig(), Tap()
 number = 0
 
 

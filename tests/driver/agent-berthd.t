@@ -100,7 +100,7 @@ def ends(rig, ecs):
     within(20, "and nothing runs in Docker", lambda: rig.docker("ps", "-q") == "")
 
 
-rig = Rig(33)
+rig = Rig()
 try:
     rig.start()
     with Berth(role="all") as daemon:

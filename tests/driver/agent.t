@@ -10,7 +10,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from agent_rig import AGENT, Rig, Tap, TASK, check, equal, free_port  # noqa: E402
 
-rig, tap = Rig(31), Tap()
+rig, tap = Rig(), Tap()
 
 
 def registers():

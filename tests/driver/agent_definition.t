@@ -214,7 +214,7 @@ def pause_killed(rig, ecs):
     tap.is_(codes, [137, 137], "without it the task ends")
 
 
-rig = Rig(36)
+rig = Rig()
 try:
     rig.start()
     with Berth(role="all") as daemon:

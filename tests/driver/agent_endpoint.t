@@ -12,7 +12,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import mock_ecs  # noqa: E402
 from agent_rig import Rig, Tap, TASK, check, equal  # noqa: E402
 
-rig, tap = Rig(35), Tap()
+rig, tap = Rig(), Tap()
 ID = "c0ffee00-1111-4222-8333-444455556666"
 
 

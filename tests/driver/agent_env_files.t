@@ -8,7 +8,7 @@ import mock_ecs  # noqa: E402
 from agent_rig import TASK, Rig, Tap, check, equal  # noqa: E402
 from mock_s3 import MockS3  # noqa: E402
 
-rig, tap = Rig(39), Tap()
+rig, tap = Rig(), Tap()
 ROLE = {"credentialsId": "cred-exec", "roleArn": "arn:aws:iam::000000000001:role/exec",
         "accessKeyId": "ASIAEXECEXECEXECEXEC", "secretAccessKey": "exec/secret+", "sessionToken": "exec//token==",
         "expiration": "2030-01-01T00:00:00Z"}

@@ -13,7 +13,7 @@ from agent_rig import Rig, Tap, check, equal  # noqa: E402
 from private_registry import PASSWORD, USER, PrivateRegistry  # noqa: E402
 from slow_registry import SlowRegistry  # noqa: E402
 
-rig = Rig(41)
+rig = Rig()
 tap = Tap()
 MIB = 1024 * 1024
 

@@ -9,7 +9,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from agent_rig import Rig, Tap, check, equal  # noqa: E402
 
-rig, tap = Rig(37), Tap()
+rig, tap = Rig(), Tap()
 rounds = int(os.environ.get("ROUNDS", "8"))
 seed = int(os.environ.get("SEED", str(time.time_ns() % 1000000)))
 chance = random.Random(seed)

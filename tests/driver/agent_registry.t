@@ -163,7 +163,7 @@ def progress(rig, daemon, ecs, slow):
     ecs.stop_task(task=arn)
 
 
-rig = Rig(42)
+rig = Rig()
 try:
     rig.start()
     slow = SlowRegistry(rig.registry_port)

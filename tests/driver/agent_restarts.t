@@ -9,7 +9,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from agent_rig import Rig, Tap, check, equal  # noqa: E402
 
-rig, tap = Rig(38), Tap()
+rig, tap = Rig(), Tap()
 POLICY = {"enabled": True, "restartAttemptPeriod": 1, "ignoredExitCodes": [7]}
 MOUNTS = {"mountPoints": [rig.OUT_MOUNT], "stopTimeout": 1}
 

@@ -10,7 +10,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import mock_ecs  # noqa: E402
 from agent_rig import Rig, Tap, check, equal  # noqa: E402
 
-rig, tap = Rig(40), Tap()
+rig, tap = Rig(), Tap()
 OLD = mock_ecs.ARN + "container-instance/default/0123"
 NEW = mock_ecs.ARN + "container-instance/default/4567"
 UNKNOWN = (400, "ClientException", 'container instance "%s" does not exist' % OLD)

@@ -186,7 +186,7 @@ def removes(m, rig, berth, ecs, machine, task):
     tap.ok(done.returncode == 1 and "STOPPED" in done.stderr, "exec in a stopped task says why it stopped", done.stderr)
 
 
-rig = Rig(79)
+rig = Rig()
 machine = None
 rig.mock = types.SimpleNamespace(stop=lambda: None)
 try:

@@ -52,12 +52,28 @@ def free_port():
         return s.getsockname()[1]
 
 
+def take_octet():
+    """An octet of 10.213.0.0/16 that no other rig has, and the socket that holds it for this process:
+    the kernel lets go of its name when the process dies."""
+    used = subprocess.run(["ip", "-o", "-4", "addr"], check=True, stdout=subprocess.PIPE).stdout.decode()
+    for octet in range(1, 255):
+        if " 10.213.%d." % octet not in used:
+            holder = socket.socket(socket.AF_UNIX)
+            try:
+                holder.bind("\0berth-rig-%d" % octet)
+                return octet, holder
+            except OSError:
+                holder.close()
+    raise RuntimeError("all of 10.213.0.0/16 is taken: dead rigs' bridges? see tests/lib/sweep.sh")
+
+
 class Rig:
-    def __init__(self, number):
-        """number: one octet; two rigs at once need different ones."""
+    def __init__(self):
+        """Any number of rigs may be up at a time. The bridge's name tells whose it is (tests/lib/sweep.sh)."""
         self.dir = tempfile.mkdtemp(prefix="berth-agent-")
-        self.bridge = "bragt%d" % number
-        self.subnet = "10.213.%d.1/24" % number
+        self.bridge = "bragt%d" % os.getpid()
+        octet, self.octet_holder = take_octet()
+        self.subnet = "10.213.%d.1/24" % octet
         self.docker_dir = self.dir + "/docker"
         self.socket = self.docker_dir + "/docker.sock"
         self.agent = self.registry = None

@@ -3,7 +3,8 @@
 #
 # An installation of a dead test may hold the metadata address, and its network starts again with
 # libvirtd: every later test with guests would fail. Touched is only what bears a test's name:
-# scratch installations "tPID" (tests/lib/scratch.sh) and "hyper1NN" (tests/lib/region.c).
+# scratch installations "tPID" (tests/lib/scratch.sh), "hyper1NN" (tests/lib/region.c) and bridges "bragtPID"
+# (tests/lib/agent_rig.py).
 sweep_virsh() { virsh -q -c qemu:///system "$@" 2>/dev/null; }
 
 # Whether NAME is a scratch installation whose test runs still.
@@ -46,6 +47,23 @@ sweep_far() {
         tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline" | grep -q '\.t ' && continue
         echo "# swept: $far, left by a test that was cut off"
         tests/lib/hosts.sh down "$far"
+    done
+}
+
+# Docker Engines and bridges of dead tests: a bridge keeps its addresses from later ones.
+tests_sweep_rigs() {
+    local bridge dir
+    for bridge in $(ip -o link show type bridge | sed -nE 's/^[0-9]+: (bragt[0-9]+):.*/\1/p'); do
+        tr '\0' ' ' 2>/dev/null <"/proc/${bridge#bragt}/cmdline" | grep -qE '\.(t|py) ' && continue
+        echo "# swept: $bridge, left by a test that was cut off"
+        dir=$(grep -ls -x "$bridge" /tmp/berth-agent-*/docker/bridge | head -n 1)
+        if [ -n "$dir" ]; then
+            dir=${dir%/docker/bridge}
+            pkill -9 -f "$dir/" # its registry, its agent
+            tests/lib/dockerd.sh stop "$dir/docker"
+            rm -rf "$dir"
+        fi
+        ip link del "$bridge" 2>/dev/null
     done
 }
 

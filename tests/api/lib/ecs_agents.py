@@ -28,6 +28,7 @@ class Agents:
         self.silent = set()
         self.stopped = threading.Event()
         self.thread = None
+        self.reporting = threading.Lock()
         for zone in ("home-1a", "home-1b"):
             berth.sql(f"INSERT INTO zones (zone_name, zone_id) VALUES ('{zone}', '{zone}')"
                       " ON CONFLICT DO NOTHING")
@@ -53,7 +54,8 @@ class Agents:
                        f" FROM container_instances WHERE container_instance_id = '{name}'")
 
     def disconnect(self, name, seconds_ago=0):
-        self.silent.add(name)
+        with self.reporting:
+            self.silent.add(name)
         self.berth.sql(
             "UPDATE daemons SET started_at = started_at - interval '1 day';"
             "UPDATE container_instances SET channel_owner = NULL, disconnected_at ="
@@ -68,10 +70,16 @@ class Agents:
         self.wake(name)
 
     def fail(self, group):
-        self.failing.add(group)
+        """From its return on: no report under way lets a task of the group come up."""
+        with self.reporting:
+            self.failing.add(group)
 
     def step(self):
         """One report of every agent, as SubmitTaskStateChange would write it."""
+        with self.reporting:
+            self._report()
+
+    def _report(self):
         quiet = ",".join(f"'{n}'" for n in self.silent) or "''"
         bad = ",".join(f"'{g}'" for g in self.failing) or "''"
         heard = ("ci_id IN (SELECT ci_id FROM container_instances WHERE status <> 'INACTIVE'"
