@@ -96,6 +96,14 @@ gboolean help_page(const char *words)
     return TRUE;
 }
 
+gboolean help_near(const char *word)
+{
+    g_autofree char *other = g_str_has_suffix(word, "s") ? g_strndup(word, strlen(word) - 1)
+                                                         : g_strconcat(word, "s", NULL);
+
+    return *other && group_page(other) > 0;
+}
+
 static void config_row(const char *group, const char *key, const char *value, const char *why,
                        gpointer user)
 {

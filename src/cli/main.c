@@ -18,6 +18,8 @@ static int no_command(const Cli *cli)
         return EXIT_USAGE;
     }
     ui_note("berth: there is no command \"%s\"; \"berth help\" lists them", words);
+    if (*words)
+        help_near(cli->args->pdata[0]);
     return EXIT_USAGE;
 }
 

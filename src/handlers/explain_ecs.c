@@ -1,5 +1,6 @@
 /* What stands behind a task, service, container instance or cluster: facts, and why a task waits.
  */
+#include "base/clock.h"
 #include "base/errors.h"
 #include "handlers/ecs_common.h"
 #include "handlers/explain.h"
@@ -161,7 +162,8 @@ static gboolean deployment_facts(Request *rq, const EcsService *s, Explanation *
     explanation_section(e, "Events");
     for (guint n = 0; n < events->len; n++) {
         const ServiceEvent *event = g_ptr_array_index(events, n);
-        explanation_fact(e, event->id, event->message);
+        char at[CLOCK_ISO_SIZE];
+        explanation_fact(e, clock_iso_s(event->created_us, at), event->message);
     }
     return TRUE;
 }

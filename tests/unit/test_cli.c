@@ -53,6 +53,14 @@ static void test_options_in_both_forms(void)
     cli_clear(&cli);
 }
 
+static void test_a_word_off_by_its_s(void)
+{
+    g_assert_true(help_near("tasks"));
+    g_assert_true(help_near("instance"));
+    g_assert_false(help_near("s"));
+    g_assert_false(help_near("frobnicate"));
+}
+
 static void test_ssh_has_a_config_of_its_own(void)
 {
     g_autoptr(GError) error = NULL;
@@ -151,6 +159,7 @@ static void test_the_gateway_is_the_first_address(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/cli/a word off by its s", test_a_word_off_by_its_s);
     g_test_add_func("/cli/words", test_the_longest_words_name_the_command);
     g_test_add_func("/cli/options", test_options_in_both_forms);
     g_test_add_func("/cli/ssh-config", test_ssh_has_a_config_of_its_own);
