@@ -1,3 +1,4 @@
+#include "base/errors.h"
 #include "cli/groups.h"
 #include "cli/verbs.h"
 
@@ -97,7 +98,8 @@ static gboolean run_host_add(Cli *cli, GError **error)
     json_auto_t *params = json_pack("{s:s}", "Uri", cli_arg(cli, 0));
 
     if (!cli_option(cli, "zone"))
-        return fail(error, USAGE, "in which zone? give --zone ZONE; \"berth zone list\" lists them");
+        return fail(error, USAGE,
+                    "in which zone? give --zone ZONE; \"berth zone list\" lists them");
     verb_set(params, "ZoneName", cli_option(cli, "zone"));
     if (!verb_set_number(cli, params, "SharePercent", "share", 1, 100, error))
         return FALSE;
