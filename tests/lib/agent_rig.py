@@ -252,7 +252,8 @@ class Rig:
     # -- the agent
 
     def start_agent(self, **settings):
-        """settings: lines of the configuration, and BERTH_FAULT* of the environment."""
+        """settings: lines of the configuration, and BERTH_FAULT* of the environment. No other agent runs."""
+        self.mock.client_died()
         lines = {
             "BERTH_ENDPOINT": self.mock.url, "BERTH_REGION": mock_ecs.REGION,
             "BERTH_CA": self.dir + "/ca.pem", "BERTH_INSTANCE_ID": "i-0123456789abcdef0",

@@ -72,12 +72,20 @@ contained() {
     [ ! -s "$dir/ids" ] || grep -lsFf "$dir/ids" /proc/[0-9]*/cgroup | cut -d/ -f3
 }
 
+# Its containerd dies with a dockerd that is killed. The next one would take its pid for a living one, until
+# somebody has reaped it, and wait for its answer for 15 s.
+forget_containerd() {
+    pid_file=$dir/exec/containerd/containerd.pid
+    wait_gone "$(cat "$pid_file")"
+    rm "$pid_file"
+}
+
 kill_all() {
     for one in "$@"; do kill -9 "$one" 2>/dev/null || true; done
     for one in "$@"; do wait_gone "$one"; done
 }
 
-# Containerd and its shims outlive a dockerd that was killed, as do containers.
+# Shims outlive a dockerd that was killed, as do containers.
 kill_rest() {
     rest=$(ours)
     while [ -n "$rest" ]; do
@@ -124,6 +132,7 @@ kill)
     pid=$(cat "$dir/docker.pid")
     kill -9 "$pid"
     wait_gone "$pid"
+    forget_containerd
     ;;
 power)
     pid=$(cat "$dir/docker.pid")

@@ -179,6 +179,11 @@ class MockEcs:
         return self.wait(kind + " channel", lambda: self.channels.get(kind)
                          if self.channels.get(kind) and self.channels[kind].open else None)
 
+    def client_died(self):
+        """Its channels are over, also where that was not noticed yet: nothing is to be sent on them."""
+        for channel in self.channels.values():
+            channel.open = False
+
     def send(self, type_, message):
         self.channel().send(type_, message)
 
