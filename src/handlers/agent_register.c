@@ -6,6 +6,7 @@
 #include "handlers/ecs_common.h"
 #include "handlers/table.h"
 #include "store/agents.h"
+#include "store/container_instances.h"
 #include "store/ecs_tags.h"
 #include "store/region_secrets.h"
 
@@ -20,7 +21,7 @@ static const char *const register_refused[] = { "platformDevices", NULL };
 /* -- what the request says */
 
 typedef struct {
-    AgentFacts facts;
+    AgentClaims facts;
     GArray *ports_tcp;
     GArray *ports_udp;
     json_t *attributes;
@@ -264,6 +265,17 @@ static gboolean same_type(const AgentRow *row, const AgentMachine *machine, GErr
     return TRUE;
 }
 
+/* An agent that does not name its container instance has lost its state (or is another one, of the
+ * same machine): it knows of no task that was placed there, and will never report one. */
+static gboolean end_unknown_tasks(Request *rq, const AgentRow *row, GError **error)
+{
+    if (request_text(rq, "containerInstanceArn") || row->live_tasks == 0)
+        return TRUE;
+    return container_instances_stop_tasks(
+        rq->tx, row->ci_id, "TerminationNotice",
+        "The agent registered anew and does not know its tasks any more.", error);
+}
+
 static gboolean update_row(Request *rq, const AgentRow *row, const Cluster *cluster,
                            const AgentMachine *machine, Registration *r, GError **error)
 {
@@ -275,7 +287,7 @@ static gboolean update_row(Request *rq, const AgentRow *row, const Cluster *clus
     if (!same_type(row, machine, error))
         return FALSE;
     keep_custom_attributes(r->attributes, row->attributes);
-    return agents_update(rq->tx, row->ci_id, &r->facts, error);
+    return end_unknown_tasks(rq, row, error) && agents_update(rq->tx, row->ci_id, &r->facts, error);
 }
 
 /* Inserts or updates; *ret_id is the row's id in ARNs. */
@@ -329,13 +341,13 @@ static json_t *port_set(const char *name, const GArray *ports)
                      "stringSetValue", set);
 }
 
-static json_t *resources_json(const AgentFacts *facts)
+static json_t *resources_json(const AgentClaims *facts)
 {
     return json_pack("[o, o, o, o]", amount("CPU", facts->cpu), amount("MEMORY", facts->memory_mib),
                      port_set("PORTS", facts->ports_tcp), port_set("PORTS_UDP", facts->ports_udp));
 }
 
-static json_t *versions_json(const AgentFacts *facts)
+static json_t *versions_json(const AgentClaims *facts)
 {
     return json_pack("{s:s*, s:s*, s:s*}", "agentVersion", facts->agent_version, "agentHash",
                      facts->agent_hash, "dockerVersion", facts->docker_version);
@@ -419,7 +431,8 @@ json_t *deregister_container_instance(Request *rq, GError **error)
                          request_text(rq, "containerInstance"));
     if (row->live_tasks > 0 && !request_bool(rq, "force", FALSE))
         return fail_null(error, INVALID_PARAMETER, "Found running tasks on the instance.");
-    if (!agents_deregister(rq->tx, row, "Container instance deregistration forced by user.", error))
+    if (!container_instances_end(rq->tx, row->ci_id, NULL, "UserInitiated",
+                                 "Container instance deregistration forced by user.", error))
         return NULL;
     g_autofree char *arn = ecs_arn(rq, "container-instance", cluster->name, id);
     return json_pack("{s:{s:s, s:s*, s:s, s:b, s:I, s:I, s:O, s:[], s:[]}}", "containerInstance",

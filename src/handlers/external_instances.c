@@ -9,6 +9,7 @@
 #include "store/agent_list.h"
 #include "store/agents.h"
 #include "store/bootstraps.h"
+#include "store/container_instances.h"
 #include "store/history.h"
 #include "store/hosts.h"
 #include "store/sessions.h"
@@ -161,7 +162,8 @@ json_t *remove_external_instance(Request *rq, GError **error)
                          "%" G_GINT64_FORMAT " tasks are there: drain container instance %s"
                          " first, or force it",
                          row->live_tasks, row->container_instance_id);
-    if (row && !agents_deregister(rq->tx, row, "Its external instance was removed.", error))
+    if (row && !container_instances_end(rq->tx, row->ci_id, NULL, "UserInitiated",
+                                        "Its external instance was removed.", error))
         return NULL;
     g_autofree char *what = g_strdup_printf("removed by %s", rq->identity->principal_arn);
     if (!external_instances_remove(rq->tx, rq->account_id, x->id, error) ||

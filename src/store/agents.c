@@ -63,7 +63,7 @@ AgentRow *agents_find_by_ec2(DbTx *tx, const char *account_id, const char *ec2_i
 /* The cluster must still be ACTIVE; FOR SHARE holds off whoever would delete it. */
 gboolean agents_insert(DbTx *tx, const char *account_id, gint64 cluster_id,
                        const char *container_instance_id, const char *ec2_instance_id,
-                       const char *zone_name, const AgentFacts *facts, GError **error)
+                       const char *zone_name, const AgentClaims *facts, GError **error)
 {
     g_autofree char *attributes = json_dumps(facts->attributes, JSON_COMPACT);
     guint rows = 0;
@@ -93,7 +93,7 @@ gboolean agents_insert(DbTx *tx, const char *account_id, gint64 cluster_id,
     return TRUE;
 }
 
-gboolean agents_update(DbTx *tx, gint64 ci_id, const AgentFacts *facts, GError **error)
+gboolean agents_update(DbTx *tx, gint64 ci_id, const AgentClaims *facts, GError **error)
 {
     g_autofree char *attributes = json_dumps(facts->attributes, JSON_COMPACT);
 
@@ -102,6 +102,7 @@ gboolean agents_update(DbTx *tx, gint64 ci_id, const AgentFacts *facts, GError *
                    " ports_udp = $5, attributes = $6, agent_version = coalesce($7, agent_version),"
                    " agent_hash = coalesce($8, agent_hash),"
                    " docker_version = coalesce($9, docker_version),"
+                   " status_reason = CASE WHEN status <> 'INACTIVE' THEN status_reason END,"
                    " status = CASE status WHEN 'INACTIVE' THEN 'ACTIVE' ELSE status END,"
                    " registrations = registrations + 1, version = version + 1"
                    " WHERE ci_id = $1",
@@ -110,32 +111,6 @@ gboolean agents_update(DbTx *tx, gint64 ci_id, const AgentFacts *facts, GError *
                            attributes, facts->agent_version, facts->agent_hash,
                            facts->docker_version),
                    NULL);
-}
-
-static gboolean wake_cluster_and_channel(DbTx *tx, const AgentRow *row, GError **error)
-{
-    return db_wake(tx, "cluster", db_int(tx, row->cluster_id), error) &&
-           db_wake(tx, "channel", db_int(tx, row->ci_id), error);
-}
-
-gboolean agents_deregister(DbTx *tx, const AgentRow *row, const char *reason, GError **error)
-{
-    const char *id = db_int(tx, row->ci_id);
-
-    return db_exec(tx, error,
-                   "UPDATE container_instances SET status = 'INACTIVE', version = version + 1"
-                   " WHERE ci_id = $1",
-                   DB_ARGS(id), NULL) &&
-           db_exec(tx, error,
-                   "WITH ended AS (UPDATE tasks SET desired_status = 'STOPPED',"
-                   "  last_status = 'STOPPED', stopped_reason = coalesce(stopped_reason, $2),"
-                   "  stopping_at = coalesce(stopping_at, now()), stopped_at = now(),"
-                   "  version = version + 1"
-                   "  WHERE ci_id = $1 AND last_status <> 'STOPPED' RETURNING service_id)"
-                   " SELECT pg_notify('berth_wake', 'service:' || service_id)"
-                   " FROM ended WHERE service_id IS NOT NULL GROUP BY service_id",
-                   DB_ARGS(id, reason), NULL) &&
-           wake_cluster_and_channel(tx, row, error);
 }
 
 void agent_machine_free(AgentMachine *machine)

@@ -1,7 +1,7 @@
 /*
  * store/agents.h - rows of table "container_instances" as their agents write them
  *
- * Registration, deregistration, and what the agent of a row is called. What clients read of these
+ * Registration, and what the agent of a row is called. What clients read of these
  * rows is in store/container_instances.h; their channels in store/channels.h.
  * CPU is units (1024 is one vCPU), memory MiB. Callers free records.
  * Errors: those of db.h, and as noted.
@@ -43,19 +43,15 @@ typedef struct {
     const char *agent_version; /* NULL: keep what is known */
     const char *agent_hash;
     const char *docker_version;
-} AgentFacts;
+} AgentClaims;
 
 /* A new row in an ACTIVE cluster. Errors: CLUSTER_NOT_FOUND (deleted meanwhile), TX_CONFLICT (the
  * EC2 instance registered at the same time: run again). */
 gboolean agents_insert(DbTx *tx, const char *account_id, gint64 cluster_id,
                        const char *container_instance_id, const char *ec2_instance_id,
-                       const char *zone_name, const AgentFacts *facts, GError **error);
+                       const char *zone_name, const AgentClaims *facts, GError **error);
 /* The same agent again; an INACTIVE row becomes ACTIVE. */
-gboolean agents_update(DbTx *tx, gint64 ci_id, const AgentFacts *facts, GError **error);
-
-/* INACTIVE: no agent any more. Its tasks that still live end as STOPPED with this reason. Wakes
- * cluster, services and channel. */
-gboolean agents_deregister(DbTx *tx, const AgentRow *row, const char *reason, GError **error);
+gboolean agents_update(DbTx *tx, gint64 ci_id, const AgentClaims *facts, GError **error);
 
 /* What the machine of an agent is: for the attributes that the service adds. Type, image and
  * subnet are NULL where the machine is external. */

@@ -356,7 +356,8 @@ gboolean channels_number(DbTx *tx, gint64 ci_id, guint count, gint64 *ret_first,
 {
     g_autoptr(PGresult) res =
         db_query(tx, error,
-                 "UPDATE container_instances SET sequence = sequence + $2 WHERE ci_id = $1"
+                 "UPDATE container_instances SET sequence = " CHANNELS_SEQUENCE " + $2"
+                 " WHERE ci_id = $1"
                  " RETURNING sequence - $2 + 1",
                  DB_ARGS(db_int(tx, ci_id), db_int(tx, count)));
 

@@ -122,6 +122,12 @@ gboolean channels_end_unsent(DbTx *tx, gint64 ci_id, GError **error);
 /* Ends a task that cannot be started, and says why: it is to stop, and stops at once when its agent
  * was never told of it (channels_end_unsent). */
 gboolean channels_fail_task(DbTx *tx, gint64 task_key, const char *reason, GError **error);
+/* Of container_instances, as SQL: what the next sequence numbers follow. They are greater than all
+ * that an agent has seen though the row is an older copy's, for they are no less than milliseconds
+ * since 1970; agents pass over what does not grow. */
+#define CHANNELS_SEQUENCE                                                                          \
+    "greatest(sequence, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)"
+
 /* Records tasks as sent, each in the message of the same index, and takes as many sequence
  * numbers; *ret_first is the first. */
 gboolean channels_sent(DbTx *tx, gint64 ci_id, const GPtrArray *tasks,

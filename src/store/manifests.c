@@ -1,4 +1,5 @@
 #include "store/manifests.h"
+#include "store/channels.h"
 
 #define TAKES_MANIFESTS "'[{\"name\": \"ecs.capability.full-sync\"}]'"
 #define TO_RUN_HERE     "ci_id = $1 AND desired_status = 'RUNNING' AND last_status <> 'STOPPED'"
@@ -19,7 +20,7 @@ char **manifests_make(DbTx *tx, gint64 ci_id, gint64 *ret_timeline, GError **err
     const char *id = db_int(tx, ci_id);
     g_autoptr(PGresult) numbered = db_query(
         tx, error,
-        "UPDATE container_instances SET sequence = sequence + 1 WHERE ci_id = $1"
+        "UPDATE container_instances SET sequence = " CHANNELS_SEQUENCE " + 1 WHERE ci_id = $1"
         " AND status <> 'INACTIVE' AND attributes @> " TAKES_MANIFESTS " RETURNING sequence",
         DB_ARGS(id));
 
