@@ -5,8 +5,9 @@
 # files, versions of packages, agent archive) give the same bytes: --verify assembles the disk a
 # second time and compares. Nothing is done when OUTDIR is already built from the same inputs,
 # unless --rebuild. Packages come from this machine's own apt sources for Debian 12. Needs root,
-# no loop device, no container engine. Unpacked packages are kept in $BERTH_IMAGE_CACHE
-# (/var/cache/berth/images), so that a new agent costs seconds.
+# no loop device, no container engine. Unpacked packages and the last images are kept in
+# $BERTH_IMAGE_CACHE (/var/cache/berth/images), so that a new agent costs seconds, and the same
+# image for another folder none.
 set -euo pipefail
 export LC_ALL=C TZ=UTC PATH=/usr/sbin:/usr/bin:/sbin:/bin
 umask 022
@@ -77,9 +78,33 @@ if [[ -z $rebuild && -z $verify && -r $out/inputs && $(<"$out/inputs") == "$dige
 fi
 [[ -n $agent ]] || echo "image: $name: no agent archive given: the image will have no agent in it"
 
+results=(disk.qcow2 vmlinuz initrd packages.txt image.json)
+kept=$cache/$name-${digest:0:24}
+# Keeps the image that OUTDIR holds now, and forgets all but the last three. A link where it can
+# be: files of an image are replaced, never written to.
+keep() {
+    mkdir "$work/kept"
+    cp -a --link "${results[@]/#/$out/}" "$work/kept/" 2>/dev/null || cp -a "${results[@]/#/$out/}" "$work/kept/"
+    rm -rf "$kept"
+    mv "$work/kept" "$kept"
+    find "$cache" -maxdepth 1 -name "$name-*" -printf '%T@ %p\n' | sort -rn | tail -n +4 | cut -d' ' -f2- |
+        xargs -r -d '\n' rm -rf
+}
+take() {
+    rm -f "$out/inputs" "${results[@]/#/$out/}"
+    cp -a --link "$kept/." "$out/" 2>/dev/null || cp -a "$kept/." "$out/"
+    echo "$digest" >"$out/inputs"
+    touch "$kept"
+}
+
 mkdir -p "$out" "$cache"
 exec 8>"$cache/lock"
 flock 8
+if [[ -z $rebuild && -z $verify && -d $kept ]]; then
+    take
+    echo "image: $name in $out: from the cache, sha256 $(disk_digest "$out"), $(seconds)"
+    exit 0
+fi
 work=$(mktemp -d "$cache/build.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM HUP
@@ -99,7 +124,8 @@ if [[ -n $verify ]]; then
 fi
 phase "description" recipe_describe "$work/root" "$work" >/dev/null
 rm -f "$out/inputs"
-mv "$work"/{disk.qcow2,vmlinuz,initrd,packages.txt,image.json} "$out/"
+mv "${results[@]/#/$work/}" "$out/"
 echo "$digest" >"$out/inputs"
+keep
 size=$(stat -c %s "$out/disk.qcow2")
 echo "image: $name in $out: $((size / 1000000)) MB, sha256 $(disk_digest "$out"), $(seconds)"
