@@ -8,7 +8,6 @@
 #include "cli/verbs.h"
 
 #include <pwd.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -137,20 +136,11 @@ static void learn_hosts(Cli *cli, const Install *in)
 
 static gboolean confirm(const Config *config, GError **error)
 {
-    char answer[256] = "";
+    g_autofree char *what =
+        g_strdup_printf("this removes every instance, image and file of installation \"%s\" (%s)",
+                        config->name, config->state_dir);
 
-    if (!isatty(STDIN_FILENO))
-        return fail(error, USAGE,
-                    "this removes every instance, image and file of installation "
-                    "\"%s\"; say --yes",
-                    config->name);
-    fprintf(stderr,
-            "This removes every instance, image and file of installation \"%s\" (%s).\n"
-            "Type its name to go on: ",
-            config->name, config->state_dir);
-    if (!fgets(answer, sizeof answer, stdin) || strcmp(g_strchomp(answer), config->name) != 0)
-        return fail(error, USAGE, "nothing was removed");
-    return TRUE;
+    return ui_confirm(what, config->name, error);
 }
 
 static gboolean run_destroy(Cli *cli, GError **error)

@@ -1,5 +1,6 @@
 #include "cli/ui.h"
 #include "base/clock.h"
+#include "base/errors.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -292,4 +293,16 @@ void ui_step_failed(void)
 {
     if (step_name)
         step_end(ui_red(), "failed");
+}
+
+gboolean ui_confirm(const char *what, const char *name, GError **error)
+{
+    char answer[256] = "";
+
+    if (!isatty(STDIN_FILENO))
+        return fail(error, USAGE, "%s; say --yes", what);
+    fprintf(stderr, "%c%s.\nType \"%s\" to go on: ", g_ascii_toupper(*what), what + 1, name);
+    if (!fgets(answer, sizeof answer, stdin) || strcmp(g_strchomp(answer), name) != 0)
+        return fail(error, USAGE, "nothing was removed");
+    return TRUE;
 }

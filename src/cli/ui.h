@@ -42,6 +42,10 @@ void ui_step_failed(void);
 /* Replaces what stands behind the running step (a terminal only). */
 void ui_step_progress(const char *format, ...) G_GNUC_PRINTF(1, 2);
 
+/* Says what is about to be done, and asks for name to be typed. Error: USAGE when it was not, or
+ * nobody is there to be asked. */
+gboolean ui_confirm(const char *what, const char *name, GError **error);
+
 /* Escape sequences, or "" where there is no colour. */
 const char *ui_bold(void);
 const char *ui_dim(void);

@@ -154,13 +154,26 @@ static gboolean run_host_activate(Cli *cli, GError **error)
     return host_action(cli, "ActivateHost", json_pack("{s:s}", "HostId", cli_arg(cli, 0)), error);
 }
 
+static gboolean confirm_lost(const char *host, GError **error)
+{
+    g_autofree char *what =
+        g_strdup_printf("this ends every instance of host \"%s\" and forgets their disks", host);
+
+    return ui_confirm(what, host, error);
+}
+
 static gboolean run_host_remove(Cli *cli, GError **error)
 {
-    json_t *params = json_pack("{s:s}", "HostId", cli_arg(cli, 0));
+    const char *host = cli_arg(cli, 0);
+    json_t *params = json_pack("{s:s}", "HostId", host);
 
-    if (cli_flag(cli, "force"))
-        json_object_set_new(params, "Force", json_true());
-    return verb_do(cli, "berth", "RemoveHost", params, "removed", error);
+    if (!cli_flag(cli, "lost"))
+        return verb_do(cli, "berth", "RemoveHost", params, "removed", error);
+    json_object_set_new(params, "Lost", json_true());
+    if (cli_flag(cli, "yes") || confirm_lost(host, error))
+        return verb_do(cli, "berth", "RemoveHost", params, "given up; its instances end", error);
+    json_decref(params);
+    return FALSE;
 }
 
 /* -- instance types */
@@ -213,8 +226,10 @@ static const Option host_add_options[] = {
     { 0 },
 };
 static const Option host_list_options[] = { { "zone", "ZONE", "hosts of this zone only" }, { 0 } };
-static const Option force_options[] = {
-    { "force", NULL, "though it is down; its instances count as lost" }, { 0 }
+static const Option host_remove_options[] = {
+    { "lost", NULL, "it is gone for good: its instances end without it" },
+    { "yes", NULL, "do not ask" },
+    { 0 },
 };
 static const Option type_options[] = {
     { "vcpus", "N", "virtual CPUs" },
@@ -247,8 +262,12 @@ const Command where_commands[] = {
       FALSE },
     { "host activate", "HOST", 1, 1, "place on a drained host again", NULL, NULL, NULL,
       run_host_activate, FALSE },
-    { "host remove", "HOST", 1, 1, "forget a host that holds no instance", NULL, NULL,
-      force_options, run_host_remove, FALSE },
+    { "host remove", "HOST", 1, 1, "forget a host that holds no instance",
+      "With --lost one that is not reached any more, with all that ran there. See to it first "
+      "that\n"
+      "it is off, or will never be on the network again: its guests would still run. Should it be\n"
+      "added again, they are ended before anything is placed there.",
+      "berth host remove h-0123456789abcdef0 --lost", host_remove_options, run_host_remove, FALSE },
     { "type list", "[TYPE ...]", 0, ANY_NUMBER, "list instance types", NULL, NULL, NULL,
       run_type_list, FALSE },
     { "type put", "TYPE", 1, 1, "make an instance type of your own, or change it", NULL,

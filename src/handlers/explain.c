@@ -87,6 +87,16 @@ gboolean explanation_add_past(Explanation *e, Request *rq, const char *kind, con
 
 /* -- instances */
 
+/* What to do about a host that will not come back. */
+static void lost_fact(Explanation *e, const Host *h)
+{
+    if (!h->unreachable_us || h->lost_us || !h->instances)
+        return;
+    g_autofree char *what =
+        g_strdup_printf("berth host remove %s --lost: its %d instances end", h->id, h->instances);
+    explanation_fact(e, "if it is gone for good", what);
+}
+
 /* Hosts are the administrator's to know. */
 static void place_facts(Explanation *e, const Instance *i, const Host *host, gboolean admin)
 {
@@ -105,6 +115,8 @@ static void place_facts(Explanation *e, const Instance *i, const Host *host, gbo
     explanation_fact(e, "host", host->id);
     explanation_fact(e, "host is", host->state);
     explanation_fact(e, "host's fault", host->fault);
+    if (!i->terminated_us)
+        lost_fact(e, host);
 }
 
 static void instance_facts(Explanation *e, const Instance *i)
@@ -233,6 +245,9 @@ static gboolean explain_host(Request *rq, const char *id, Explanation *e, gboole
     explanation_fact(e, "accelerator", h->accelerator);
     explanation_fact(e, "network of its guests", h->network);
     explanation_time(e, "seen at", h->seen_us);
+    explanation_time(e, "not reached since", h->unreachable_us);
+    explanation_time(e, "given up as lost at", h->lost_us);
+    lost_fact(e, h);
     explanation_section(e, "Room");
     explanation_int(e, "vCPUs it may hold", capacity_vcpus(h));
     explanation_int(e, "vCPUs held", h->used_vcpus);

@@ -4,7 +4,9 @@
 #include "base/errors.h"
 #include "base/id.h"
 #include "model/capacity.h"
+#include "store/history.h"
 #include "store/hosts.h"
+#include "store/hosts_seen.h"
 
 #include <string.h>
 
@@ -14,6 +16,8 @@
 #define OVERCOMMIT_MIN    0.1
 #define CPU_MAX           64
 #define MEMORY_MAX        8
+#define LOOK_POLL_MS      500 /* while a host is looked for once more, before it is given up */
+#define LOOK_WAIT_MS      30000
 
 /* What the hosts of a zone add up to. */
 typedef struct {
@@ -261,16 +265,49 @@ json_t *activate_host(Request *rq, GError **error)
     return desire(rq, "active", error);
 }
 
+/* Whether nothing on it can be reached, by a look that this call asked for; it is run anew until
+ * there is the answer. */
+static gboolean is_gone(Request *rq, const Host *host, gboolean *ret_gone, GError **error)
+{
+    *ret_gone = FALSE;
+    if (!host->unreachable_us)
+        return fail(error, ADMIN_IN_USE,
+                    "host \"%s\" is %s and can be reached: terminate its instances instead",
+                    host->id, host->state);
+    if (rq->waited_ms >= LOOK_WAIT_MS)
+        return fail(error, UNAVAILABLE, "nobody looked whether host \"%s\" is gone", host->id);
+    if (!rq->waited_ms && !hosts_desire(rq->tx, host->id, host->desired, error))
+        return FALSE;
+    *ret_gone = rq->waited_ms && host->seen_generation >= host->check_generation;
+    rq->again_ms = *ret_gone ? 0 : LOOK_POLL_MS;
+    return TRUE;
+}
+
+/* Its instances end by their own steps, which know better than this call what they are doing. */
+static gboolean lose(Request *rq, const Host *host, GError **error)
+{
+    g_autofree char *what =
+        g_strdup_printf("given up as lost with %d instances by %s (request %s)", host->instances,
+                        rq->identity->principal_arn, rq->request_id);
+    gboolean gone = FALSE;
+
+    if (strcmp(host->desired, "removed") == 0)
+        return TRUE;
+    if (!is_gone(rq, host, &gone, error))
+        return FALSE;
+    return !gone ||
+           (hosts_lose(rq->tx, host->id, error) && hosts_wake_instances(rq->tx, host->id, error) &&
+            history_add(rq->tx, "host", host->id, what, error));
+}
+
 json_t *remove_host(Request *rq, GError **error)
 {
     g_autoptr(Host) host = hosts_get(rq->tx, request_text(rq, "HostId"), TRUE, error);
 
     if (!host)
         return NULL;
-    if (request_bool(rq, "Force", FALSE))
-        return fail_null(error, UNSUPPORTED,
-                         "Force is not supported here: terminate the host's"
-                         " instances first");
+    if (request_bool(rq, "Lost", FALSE))
+        return lose(rq, host, error) ? json_object() : NULL;
     g_autofree char *held = hosts_instances(rq->tx, host->id, error);
     if (!held)
         return NULL;

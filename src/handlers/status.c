@@ -30,7 +30,10 @@ static void add_parts(json_t *parts, const RegionHealth *h)
              g_strdup_printf("%" G_GINT64_FORMAT " of %" G_GINT64_FORMAT " up in %" G_GINT64_FORMAT
                              " zones",
                              h->hosts_up, h->hosts, h->zones),
-             h->hosts_ill, "see berth host list, and berth why HOST");
+             h->hosts_ill,
+             h->hosts_away ? "see berth host list, and berth why HOST; one that is gone for good:"
+                             " berth host remove HOST --lost"
+                           : "see berth host list, and berth why HOST");
     add_part(parts, "instances", h->instances_failed == 0,
              g_strdup_printf("%" G_GINT64_FORMAT " running of %" G_GINT64_FORMAT,
                              h->instances_running, h->instances),

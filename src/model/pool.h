@@ -35,6 +35,8 @@ typedef struct {
     char *fault;
     char *network; /* of its guests: "here", "apart" (not reached from the control plane) */
     gint64 seen_us;
+    gint64 unreachable_us; /* since when it is not reached; 0: it answers, well or not */
+    gint64 lost_us;        /* when it was given up for good; 0: it was not */
     gint64 created_us;
     /* of its zone */
     double cpu_overcommit;

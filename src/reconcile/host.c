@@ -2,6 +2,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "reconcile/hosts.h"
+#include "reconcile/hypervisor.h"
 #include "reconcile/kinds.h"
 #include "reconcile/queue.h"
 #include "store/history.h"
@@ -45,7 +46,9 @@ static gboolean record(World *world, const Host *host, const HostSeen *seen, con
 /* A host that cannot be worked on takes no new instances until it can. */
 static void record_down(World *world, const Host *host, const GError *cause)
 {
-    HostSeen seen = { .state = "down", .fault = cause->message };
+    HostSeen seen = { .state = "down",
+                      .fault = cause->message,
+                      .unreachable = error_is(cause, ERROR_HOST_UNREACHABLE) };
     g_autoptr(GError) error = NULL;
     g_autofree char *what = g_strconcat("down: ", cause->message, NULL);
     gboolean news = strcmp(host->state, "down") != 0 || g_strcmp0(host->fault, cause->message) != 0;
@@ -71,6 +74,10 @@ static gboolean check(World *world, Hyper *hyper, const Host *host, GError **err
         return FALSE;
     FAULT_POINT("host.ensured");
     gboolean trial = trial_is_due(host), here = FALSE;
+    /* before anything is placed there: a guest that was given up may still run, with an address
+     * that is another's by now */
+    if (strcmp(host->state, "up") != 0 && !hypervisor_end_strays(world, hyper, error))
+        return FALSE;
     if (!hyper_network_here(hyper, &here, error))
         return FALSE;
     if (trial && !hyper_try_kvm(hyper, &accelerator, &reason, error))
@@ -131,7 +138,7 @@ static gboolean remove_objects(World *world, const Host *host, GError **error)
     gboolean anothers = FALSE;
 
     return hyper && machine_is_anothers(world, host, hyper, &anothers, error) &&
-           (anothers || hyper_remove(hyper, error));
+           (anothers || (hypervisor_end_strays(world, hyper, error) && hyper_remove(hyper, error)));
 }
 
 /* Our objects go with the last host row that needs them. A host that is gone for good is let go. */

@@ -1,3 +1,4 @@
+#include "reconcile/hypervisor.h"
 #include "base/clock.h"
 #include "base/errors.h"
 #include "base/id.h"
@@ -74,6 +75,14 @@ static gboolean sweep_domains(Hyper *hyper, const Look *look, GError **error)
             return FALSE;
     }
     return TRUE;
+}
+
+gboolean hypervisor_end_strays(World *world, Hyper *hyper, GError **error)
+{
+    g_auto(Look) look = { .uri = hyper_uri(hyper), .domains = hyper_list(hyper, error) };
+    g_autoptr(DbTx) tx = look.domains ? db_begin(world->region, DB_MODE_READ, error) : NULL;
+
+    return tx && (look.living = instances_living(tx, error)) && sweep_domains(hyper, &look, error);
 }
 
 static gboolean volume_is_needed(const Look *look, const char *volume)

@@ -120,6 +120,22 @@ static gboolean record_terminated(World *world, const Instance *i, GError **erro
            container_instances_wake(tx, i->id, error) && db_commit(g_steal_pointer(&tx), error);
 }
 
+/* It ends without its host, which a person has given up; should the host come back, what is found
+ * there belongs to nobody and is removed. */
+static gboolean record_lost(World *world, const Instance *i, const Host *host, GError **error)
+{
+    const char *called = host->hostname ? host->hostname : host->uri;
+    g_autofree char *message =
+        g_strdup_printf("its host \"%s\" (%s) was lost for good", host->id, called);
+    g_autoptr(DbTx) tx = db_begin(world->region, DB_MODE_WRITE, error);
+
+    log_warn(i->id, "ends: %s", message);
+    return tx && instances_record_fault(tx, i->id, "Server.InternalError", message, error) &&
+           instances_record_terminated(tx, i->id, error) && tell(tx, i, message, error) &&
+           container_instances_wake(tx, i->id, error) && db_wake(tx, "host", host->id, error) &&
+           db_commit(g_steal_pointer(&tx), error);
+}
+
 static gboolean record_rebooted(World *world, const Instance *i, GError **error)
 {
     g_autoptr(DbTx) tx = db_begin(world->region, DB_MODE_WRITE, error);
@@ -269,23 +285,20 @@ static StepResult act_or_end(World *world, Hyper *hyper, Instance *i, gint64 *re
     return STEP_FAILED;
 }
 
-static Instance *load(World *world, const char *id, char **ret_uri, GError **error)
+static Instance *load(World *world, const char *id, Host **ret_host, GError **error)
 {
     g_autoptr(DbTx) tx = db_begin(world->region, DB_MODE_READ, error);
     g_autoptr(Instance) i = tx ? instances_load(tx, id, error) : NULL;
-    g_autoptr(Host) host = i ? hosts_get(tx, i->host_id, FALSE, error) : NULL;
 
-    if (!host)
-        return NULL;
-    *ret_uri = g_strdup(host->uri);
-    return g_steal_pointer(&i);
+    *ret_host = i ? hosts_get(tx, i->host_id, FALSE, error) : NULL;
+    return *ret_host ? g_steal_pointer(&i) : NULL;
 }
 
 StepResult instance_step(World *world, const char *instance_id, gint64 *ret_again_ms,
                          GError **error)
 {
-    g_autofree char *uri = NULL;
-    g_autoptr(Instance) i = load(world, instance_id, &uri, error);
+    g_autoptr(Host) host = NULL;
+    g_autoptr(Instance) i = load(world, instance_id, &host, error);
     const char *halt = NULL;
     DomainSeen domain;
 
@@ -293,13 +306,15 @@ StepResult instance_step(World *world, const char *instance_id, gint64 *ret_agai
         return STEP_FAILED;
     if (i->terminated_us)
         return STEP_SETTLED;
-    g_autoptr(Hyper) hyper = host_pool_get(world->hosts, uri, error);
+    if (host->lost_us)
+        return record_lost(world, i, host, error) ? STEP_SETTLED : STEP_FAILED;
+    g_autoptr(Hyper) hyper = host_pool_get(world->hosts, host->uri, error);
     if (!hyper || !hyper_see(hyper, i->id, i->domain_uuid, &domain, error))
         return STEP_FAILED;
     InstanceSeen seen = instance_judge(i, &domain, &halt);
     if (has_vanished(i, seen)) {
         g_autofree char *message = g_strdup_printf("domain \"%s-%s\" vanished from host \"%s\"",
-                                                   world->config->name, i->id, uri);
+                                                   world->config->name, i->id, host->uri);
         return end_with(world, i, message, error);
     }
     if (!record_seen(world, i, seen, halt, error) ||

@@ -17,7 +17,8 @@
     " AND (seen_generation < generation OR fault IS NOT NULL OR desired = 'terminated'"            \
     " OR (seen = 'running' AND (host_keys IS NULL OR (reachable_at IS NULL"                        \
     "  AND NOT EXISTS (SELECT FROM hosts h WHERE h.host_id = i.host_id"                            \
-    "   AND h.network = 'apart')))))"
+    "   AND h.network = 'apart'))))"                                                               \
+    " OR EXISTS (SELECT FROM hosts h WHERE h.host_id = i.host_id AND h.lost_at IS NOT NULL))"
 
 #define BOOTSTRAPS_UNSETTLED                                                                       \
     "SELECT b.instance_id FROM bootstraps b JOIN instances i USING (instance_id)"                  \

@@ -12,12 +12,14 @@ static gboolean read_counts(DbTx *tx, RegionHealth *h, GError **error)
 {
     g_autoptr(PGresult) res = db_query(
         tx, error,
-        "SELECT d.api, d.reconcile, d.started, (SELECT count(*) FROM zones), h.hosts, h.up,"
+        "SELECT d.api, d.reconcile, d.started, (SELECT count(*) FROM zones), h.hosts, h.up, h.away,"
         " i.living, i.running, i.failed, a.agents, a.connected, (SELECT count(*) FROM retries)"
         " FROM (SELECT count(*) FILTER (WHERE role <> 'reconcile') AS api,"
         "   count(*) FILTER (WHERE role <> 'api') AS reconcile, " STARTED_US " AS started"
         "   FROM daemons WHERE seen_at > now() - make_interval(secs => $1::int)) d,"
-        " (SELECT count(*) AS hosts, count(*) FILTER (WHERE state = 'up') AS up FROM hosts"
+        " (SELECT count(*) AS hosts, count(*) FILTER (WHERE state = 'up') AS up,"
+        "   count(*) FILTER (WHERE unreachable_at IS NOT NULL AND EXISTS (SELECT FROM instances i"
+        "    WHERE i.host_id = hosts.host_id AND i.terminated_at IS NULL)) AS away FROM hosts"
         "   WHERE state <> 'removed') h,"
         " (SELECT count(*) AS living, count(*) FILTER (WHERE seen = 'running') AS running,"
         "   count(*) FILTER (WHERE fault IS NOT NULL) AS failed"
@@ -31,6 +33,7 @@ static gboolean read_counts(DbTx *tx, RegionHealth *h, GError **error)
         &h->zones,
         &h->hosts,
         &h->hosts_up,
+        &h->hosts_away,
         &h->instances,
         &h->instances_running,
         &h->instances_failed,

@@ -14,7 +14,8 @@ typedef struct {
     gint64 zones;
     gint64 hosts; /* not removed */
     gint64 hosts_up;
-    gint64 instances; /* not terminated */
+    gint64 hosts_away; /* not reached, with instances */
+    gint64 instances;  /* not terminated */
     gint64 instances_running;
     gint64 instances_failed; /* with a fault, and not terminated yet */
     gint64 agents;           /* container instances neither deregistered nor to be stopped */

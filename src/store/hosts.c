@@ -5,13 +5,15 @@
 #define ZONE_COLUMNS                                                                               \
     "zone_name, zone_id, state, cpu_overcommit, memory_overcommit, host_reserve_mib, " DB_US(      \
         "created_at")
+#define HOST_TIMES                                                                                 \
+    DB_US("h.seen_at")                                                                             \
+    ", " DB_US("h.unreachable_at") ", " DB_US("h.lost_at") ", " DB_US("h.created_at")
 #define HOST_COLUMNS                                                                               \
     "h.host_id, h.zone_name, h.uri, h.share_percent, h.desired, h.check_generation,"               \
     " h.seen_generation, h.state, h.hostname, h.vcpus, h.memory_mib, h.architecture,"              \
-    " h.accelerator, h.fault, h.network, " DB_US("h.seen_at") ", " DB_US(                          \
-        "h.created_at") ","                                                                        \
-                        " z.cpu_overcommit, z.memory_overcommit, z.host_reserve_mib,"              \
-                        " coalesce(u.vcpus, 0), coalesce(u.memory_mib, 0), coalesce(u.count, 0)"
+    " h.accelerator, h.fault, h.network, " HOST_TIMES ","                                          \
+    " z.cpu_overcommit, z.memory_overcommit, z.host_reserve_mib,"                                  \
+    " coalesce(u.vcpus, 0), coalesce(u.memory_mib, 0), coalesce(u.count, 0)"
 #define HOST_TABLES                                                                                \
     " FROM hosts h JOIN zones z USING (zone_name) LEFT JOIN LATERAL ("                             \
     "SELECT sum(i.vcpus) FILTER (WHERE " INSTANCE_HOLDS_SQL ") AS vcpus,"                          \
@@ -60,6 +62,8 @@ static Host *host_from_row(const PGresult *res, int row)
     h->fault = g_strdup(db_text(res, row, c++));
     h->network = g_strdup(db_text(res, row, c++));
     h->seen_us = db_int64(res, row, c++);
+    h->unreachable_us = db_int64(res, row, c++);
+    h->lost_us = db_int64(res, row, c++);
     h->created_us = db_int64(res, row, c++);
     h->cpu_overcommit = number(res, row, c++);
     h->memory_overcommit = number(res, row, c++);
@@ -192,15 +196,17 @@ char *hosts_insert(DbTx *tx, const char *id, const char *zone_name, const char *
         db_query(tx, error,
                  "INSERT INTO hosts (host_id, zone_name, uri, share_percent)"
                  " VALUES ($1, $2, $3, $4::integer) ON CONFLICT (zone_name, uri) DO UPDATE"
-                 " SET desired = 'active', share_percent = excluded.share_percent,"
+                 " SET desired = 'active', share_percent = excluded.share_percent, lost_at = NULL,"
                  " check_generation = hosts.check_generation + 1 WHERE hosts.desired = 'removed'"
+                 " AND (hosts.lost_at IS NULL OR hosts.state = 'removed')"
                  " RETURNING host_id, pg_notify('berth_wake', 'host:' || host_id)",
                  DB_ARGS(id, zone_name, uri, db_int(tx, share_percent)));
 
     if (!res)
         return NULL;
     if (PQntuples(res) == 0)
-        return fail_null(error, ADMIN_EXISTS, "zone \"%s\" has host \"%s\" already", zone_name,
+        return fail_null(error, ADMIN_EXISTS,
+                         "zone \"%s\" has host \"%s\" already, or is not rid of it yet", zone_name,
                          uri);
     return g_strdup(db_text(res, 0, 0));
 }
@@ -211,6 +217,15 @@ gboolean hosts_desire(DbTx *tx, const char *id, const char *desired, GError **er
                    "UPDATE hosts SET desired = $2, check_generation = check_generation + 1"
                    " WHERE host_id = $1",
                    DB_ARGS(id, desired), NULL) &&
+           db_wake(tx, "host", id, error);
+}
+
+gboolean hosts_lose(DbTx *tx, const char *id, GError **error)
+{
+    return db_exec(tx, error,
+                   "UPDATE hosts SET desired = 'removed', lost_at = now(),"
+                   " check_generation = check_generation + 1 WHERE host_id = $1",
+                   DB_ARGS(id), NULL) &&
            db_wake(tx, "host", id, error);
 }
 
@@ -228,19 +243,20 @@ char *hosts_instances(DbTx *tx, const char *id, GError **error)
 gboolean hosts_record_seen(DbTx *tx, const char *id, gint64 generation, const HostSeen *seen,
                            GError **error)
 {
-    return db_exec(tx, error,
-                   "UPDATE hosts SET state = $2, seen_generation = $3::bigint, seen_at = now(),"
-                   " hostname = coalesce($4, hostname),"
-                   " vcpus = coalesce(nullif($5::integer, 0), vcpus),"
-                   " memory_mib = coalesce(nullif($6::integer, 0), memory_mib),"
-                   " architecture = coalesce($7, architecture),"
-                   " accelerator = coalesce($8, accelerator), fault = $9,"
-                   " machine = CASE WHEN $2 <> 'removed' THEN coalesce($10, machine) END,"
-                   " network = coalesce($11, network)"
-                   " WHERE host_id = $1",
-                   DB_ARGS(id, seen->state, db_int(tx, generation), seen->hostname,
-                           db_int(tx, seen->vcpus), db_int(tx, seen->memory_mib),
-                           seen->architecture, seen->accelerator, seen->fault, seen->machine,
-                           seen->network),
-                   NULL);
+    return db_exec(
+        tx, error,
+        "UPDATE hosts SET state = $2, seen_generation = $3::bigint, seen_at = now(),"
+        " hostname = coalesce($4, hostname),"
+        " vcpus = coalesce(nullif($5::integer, 0), vcpus),"
+        " memory_mib = coalesce(nullif($6::integer, 0), memory_mib),"
+        " architecture = coalesce($7, architecture),"
+        " accelerator = coalesce($8, accelerator), fault = $9,"
+        " machine = CASE WHEN $2 <> 'removed' THEN coalesce($10, machine) END,"
+        " network = coalesce($11, network),"
+        " unreachable_at = CASE WHEN $12::boolean THEN coalesce(unreachable_at, now()) END"
+        " WHERE host_id = $1",
+        DB_ARGS(id, seen->state, db_int(tx, generation), seen->hostname, db_int(tx, seen->vcpus),
+                db_int(tx, seen->memory_mib), seen->architecture, seen->accelerator, seen->fault,
+                seen->machine, seen->network, db_bool(seen->unreachable)),
+        NULL);
 }

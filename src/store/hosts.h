@@ -26,11 +26,16 @@ GPtrArray *hosts_list(DbTx *tx, const char *zone_name, gboolean lock, GError **e
 /* One host, whatever it is wanted to be: NULL with ADMIN_NOT_FOUND. */
 Host *hosts_get(DbTx *tx, const char *id, gboolean lock, GError **error);
 /* The id of the new host: id, or that of a row for the same URI that was removed, which is used
- * again. ADMIN_EXISTS when the zone has this URI. Wakes its step. Caller frees. */
+ * again. ADMIN_EXISTS when the zone has this URI, or had it, lost, and instances of it have not
+ * ended yet. Wakes its step. Caller frees. */
 char *hosts_insert(DbTx *tx, const char *id, const char *zone_name, const char *uri,
                    gint share_percent, GError **error);
 /* "active", "draining", "removed"; raises check_generation and wakes its step. */
 gboolean hosts_desire(DbTx *tx, const char *id, const char *desired, GError **error);
+
+/* It is gone for good: wanted "removed", and each of its instances ends at its next step. Wakes the
+ * host's step; hosts_wake_instances the others. */
+gboolean hosts_lose(DbTx *tx, const char *id, GError **error);
 
 /* Ids of the instances on it that have not ended, joined by ", "; "" for none. Caller frees. */
 char *hosts_instances(DbTx *tx, const char *id, GError **error);
@@ -47,6 +52,7 @@ typedef struct {
     const char *machine;      /* libvirt's uuid of the host */
     const char *network;      /* "here", "apart" */
     const char *fault;        /* why it is down; NULL: nothing is wrong */
+    gboolean unreachable;     /* nothing could be asked there */
 } HostSeen;
 gboolean hosts_record_seen(DbTx *tx, const char *id, gint64 generation, const HostSeen *seen,
                            GError **error);

@@ -70,7 +70,9 @@ MetadataFacts *metadata_find_by_ip(DbTx *region, const char *region_name, const 
                                       "t.resource_id = i.instance_id)"
                                       " FROM instances i JOIN images m USING (image_id) JOIN zones "
                                       "z USING (zone_name)"
-                                      " WHERE i.private_ip = $1::inet AND i.terminated_at IS NULL",
+                                      " WHERE i.private_ip = $1::inet AND i.terminated_at IS NULL"
+                                      " AND NOT EXISTS (SELECT FROM hosts h WHERE h.host_id ="
+                                      "  i.host_id AND h.network = 'apart')",
                  DB_ARGS(private_ip));
 
     if (!res || PQntuples(res) == 0)

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 
-from berth_test import tap
+from berth_test import BUILD, REGION, tap
 
 SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "hosts.sh")
 
@@ -98,3 +98,59 @@ class Pool:
         answer = self.admin.explain(Id=what)
         facts = ["%s: %s" % (f["Name"], f["Value"]) for s in answer["Sections"] for f in s["Facts"]]
         return "\n".join([answer["Summary"]] + facts)
+
+
+class Region:
+    """A zone, a type of one processor and 64 MiB and an image of an empty disk, and instances of them:
+    guests that run, and boot nothing."""
+
+    def __init__(self, berth, zone="home-1a"):
+        self.ec2, self.home = berth.client("ec2"), os.path.join(berth.root, "home")
+        self.write_profile(berth)
+        admin = berth.client("berth")
+        disk = os.path.join(berth.root, "empty.raw")
+        with open(disk, "wb") as file:
+            file.truncate(1 << 20)
+        admin.create_zone(ZoneName=zone, ReserveMemoryMiB=0)
+        admin.put_instance_type(InstanceType="far.one", VCpus=1, MemoryMiB=64)
+        self.image = admin.import_image(Path=disk, Name="empty", Format="raw",
+                                        SshUser="nobody")["ImageId"]
+        self.ec2.get_waiter("image_available").wait(ImageIds=[self.image], WaiterConfig={"Delay": 1})
+
+    def write_profile(self, berth):
+        os.makedirs(self.home)
+        with open(os.path.join(self.home, "config"), "w") as file:
+            file.write("[profile berth]\nregion=%s\nendpoint_url=%s\nca_bundle=%s\n"
+                       % (REGION, berth.endpoint, berth.ca))
+        with open(os.path.join(self.home, "credentials"), "w") as file:
+            file.write("[berth]\naws_access_key_id=%s\naws_secret_access_key=%s\n"
+                       % (berth.access_key, berth.secret_key))
+
+    def verb(self, *words):
+        """Exit code of berth, and what it says, where nobody can be asked."""
+        done = subprocess.run([os.path.join(BUILD, "berth"), *words], text=True, timeout=100,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, env={**os.environ, "BERTH_HOME": self.home})
+        return done.returncode, done.stdout
+
+    def launch(self, count, **more):
+        """Ids."""
+        answer = self.ec2.run_instances(ImageId=self.image, InstanceType="far.one", MinCount=count,
+                                        MaxCount=count, **more)
+        return [i["InstanceId"] for i in answer["Instances"]]
+
+    def instances(self):
+        return [i for r in self.ec2.describe_instances()["Reservations"] for i in r["Instances"]]
+
+    def instance(self, instance_id):
+        answer = self.ec2.describe_instances(InstanceIds=[instance_id])
+        return answer["Reservations"][0]["Instances"][0]
+
+    def state(self, instance_id):
+        return self.instance(instance_id)["State"]["Name"]
+
+    def states(self):
+        return {i["State"]["Name"] for i in self.instances()}
+
+    def living(self):
+        return [i["InstanceId"] for i in self.instances() if i["State"]["Name"] != "terminated"]
