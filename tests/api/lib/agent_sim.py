@@ -50,7 +50,7 @@ class Socket:
     def __init__(self, url, credentials, region, ca, headers=None):
         self.url = urllib.parse.urlsplit(url)
         context = ssl.create_default_context(cafile=ca)
-        raw = socket.create_connection((self.url.hostname, self.url.port), timeout=10)
+        raw = socket.create_connection((self.url.hostname, self.url.port or 443), timeout=10)
         self.sock = context.wrap_socket(raw, server_hostname=self.url.hostname)
         self.rest = b""
         self.upgrade(credentials, region, headers or {})

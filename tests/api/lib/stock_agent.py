@@ -95,7 +95,7 @@ class StockSocket(Socket):
         self.rest = b""
         self.sending = threading.Lock()
         context = ssl.create_default_context(cafile=ca)
-        raw = socket.create_connection((self.url.hostname, self.url.port), timeout=30)
+        raw = socket.create_connection((self.url.hostname, self.url.port or 443), timeout=30)
         self.sock = context.wrap_socket(raw, server_hostname=self.url.netloc)
         self.credentials, self.region = credentials, region
         self.upgrade(credentials, region, {})
