@@ -26,6 +26,23 @@ static gboolean check_one(Request *rq, const char *named, GError **error)
     return TRUE;
 }
 
+/* What an agent may name as a resource: its container instance, and tasks that are placed there. */
+static gboolean check_resource(Request *rq, const char *arn, GError **error)
+{
+    const char *slash = strrchr(arn, '/');
+    g_autoptr(PGresult) res =
+        db_query(rq->tx, error,
+                 "SELECT 1 FROM container_instances i WHERE account_id = $1"
+                 " AND ec2_instance_id = $3 AND (container_instance_id = $2 OR EXISTS"
+                 "  (SELECT 1 FROM tasks t WHERE t.ci_id = i.ci_id AND task_id = $2))",
+                 DB_ARGS(rq->account_id, slash ? slash + 1 : arn, rq->identity->subject));
+    if (!res)
+        return FALSE;
+    return PQntuples(res) > 0 ||
+           fail(error, ACCESS_DENIED, "User: %s is not authorized to act for resource: %s",
+                rq->identity->principal_arn, arn);
+}
+
 /* What a task may call in ECS has the members "cluster" and "tasks". */
 static gboolean check_own_task(Request *rq, GError **error)
 {
@@ -61,6 +78,9 @@ gboolean agent_check_self(Request *rq, GError **error)
         if (one && !check_one(rq, one, error))
             return FALSE;
     }
+    if (request_text(rq, "resourceArn") &&
+        !check_resource(rq, request_text(rq, "resourceArn"), error))
+        return FALSE;
     json_array_foreach(request_member(rq, "containerInstances"), n,
                        named) if (json_is_string(named) &&
                                   !check_one(rq, json_string_value(named), error)) return FALSE;

@@ -12,6 +12,7 @@
 /* Whether rq comes from a container agent. */
 gboolean agent_is_caller(const Request *rq);
 /* A task names itself in "tasks", nobody else. TRUE for every other caller, and for an agent that
- * names nobody else in "containerInstance", "containerInstances" or "containerInstanceArn". Error:
- * ACCESS_DENIED; those of db.h. */
+ * names nobody else in "containerInstance", "containerInstances" or "containerInstanceArn", and in
+ * "resourceArn" only its container instance or a task that is placed there. Error: ACCESS_DENIED;
+ * those of db.h. */
 gboolean agent_check_self(Request *rq, GError **error);

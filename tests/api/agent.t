@@ -9,6 +9,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 from agent_sim import ATTRIBUTES, Agent, Refused
 from berth_test import BUILD, REGION, Berth, run, tap
+from stock_agent import StockAgent
 
 
 def refused(call, code, claim):
@@ -279,7 +280,43 @@ INSERT INTO instances (instance_id, account_id, reservation_id, launch_index, im
     subnet_id, private_ip, mac, domain_uuid, eni_id, root_volume_id, root_volume_gib, root_device_name, instance_profile)
   SELECT 'i-0000000000000000' || n, '{account}', 'r-00000000000000001', n, 'ami-00000000000000001', 't3.micro', 2, 1024, 'home-1b', 'h-00000000000000001',
     'subnet-00000000000000001', '172.31.16.4'::inet + n, ('06:00:00:00:00:0' || n)::macaddr, gen_random_uuid(),
-    'eni-0000000000000000' || n, 'vol-0000000000000000' || n, 8, '/dev/sda1', 'ecsInstanceRole' FROM generate_series(1, 2) n"""
+    'eni-0000000000000000' || n, 'vol-0000000000000000' || n, 8, '/dev/sda1', 'ecsInstanceRole' FROM generate_series(1, 4) n"""
+
+
+def test_own_tags(berth, one, two):
+    """What metadata with tags asks for: the instance's and the task's, and no more."""
+    task = one.arn.replace("container-instance", "task")[:-32] + "7" * 32
+    wanted = [{"key": "team", "value": "a"}]
+    for arn in (one.arn, task):
+        berth.client("ecs").tag_resource(resourceArn=arn, tags=wanted)
+        tap.is_(one.ecs.list_tags_for_resource(resourceArn=arn)["tags"], wanted, f"an agent reads the tags of its {arn.split(':')[5].split('/')[0]}")
+    cluster = berth.client("ecs").describe_clusters()["clusters"][0]["clusterArn"]
+    for agent, arn in ((two, one.arn), (two, task), (one, cluster), (one, task[:-32] + "e" * 32), (one, "x"), (one, one.arn + "/")):
+        tap.raises("AccessDeniedException", lambda: agent.ecs.list_tags_for_resource(resourceArn=arn), f"of nothing else: {arn[-45:]}", 400)
+    for call in (lambda: one.ecs.get_task_protection(cluster="default", tasks=[task]), lambda: one.ecs.tag_resource(resourceArn=task, tags=wanted),
+                 lambda: one.ecs.describe_tasks(tasks=[task])):
+        tap.raises("AccessDeniedException", call, "and what its agent has no need for it may not do, for its own tasks either", 400)
+
+
+def test_stock_life(berth, dialect, instance):
+    """All that a stock agent calls, with nothing but its instance's credentials."""
+    ecs = berth.client("ecs")
+    keys = session_agent(berth, instance).keys
+    agent = StockAgent(berth, dialect, keys=keys)
+    tap.ok(agent.call("CreateCluster", {"clusterName": "default"})["cluster"], f"{dialect}, in its instance's name: asks for the cluster")
+    agent.start()
+    state = lambda: ecs.describe_container_instances(containerInstances=[agent.disk["arn"]])["containerInstances"][0]
+    tap.ok(agent.wait(lambda: state()["agentConnected"] and agent.tcs_opened), f"{dialect}: opens both channels", agent.refused)
+    arn = ecs.start_task(taskDefinition="web", containerInstances=[agent.disk["arn"]])["tasks"][0]["taskArn"]
+    tap.ok(agent.wait(lambda: ecs.describe_tasks(tasks=[arn])["tasks"][0]["lastStatus"] == "RUNNING"), f"{dialect}: runs a task and reports it")
+    for named in (agent.disk["arn"], arn):
+        tap.is_(agent.call("ListTagsForResource", {"resourceArn": named}).get("tags"), [], f"{dialect}: reads tags")
+    agent.call("UpdateContainerInstancesState", {"cluster": "default", "containerInstances": [agent.disk["arn"]], "status": "DRAINING"})
+    tap.is_(state()["status"], "DRAINING", f"{dialect}: drains itself")
+    ecs.stop_task(task=arn)
+    tap.ok(agent.wait(lambda: ecs.describe_tasks(tasks=[arn])["tasks"][0]["lastStatus"] == "STOPPED"), f"{dialect}: stops the task")
+    tap.is_((agent.faults, agent.refused), ([], []), f"{dialect}: and nothing was refused")
+    agent.kill()
 
 
 def session_agent(berth, instance):
@@ -307,6 +344,7 @@ def test_own_instance(berth):
     place_task(berth, one, "web", "7" * 32)
     tap.raises("InvalidParameterException", lambda: two.ecs.submit_task_state_change(cluster="default", task="7" * 32, status="STOPPED"), "nor report for its tasks")
     tap.is_(one.ecs.submit_task_state_change(cluster="default", task="7" * 32, status="RUNNING")["acknowledgment"], "ACCEPT", "which the first may")
+    test_own_tags(berth, one, two)
     acs = one.acs()
     tap.is_(acs.receive()[0], "HeartbeatMessage", "the first opens its own channel")
     acs.close()
@@ -341,4 +379,6 @@ with Berth() as berth:
     acs = test_restart(berth, agent, acs)
     test_end(berth, agent, acs)
     test_own_instance(berth)
+    for number, dialect in ((3, "1.70.0"), (4, "1.105.1")):
+        test_stock_life(berth, dialect, f"i-0000000000000000{number}")
 tap.done()
