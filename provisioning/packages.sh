@@ -21,7 +21,7 @@ packages() {
         util-linux curl" ;;
     test) echo "perl python3 python3-boto3 clang clang-format clang-tidy llvm shellcheck valgrind
         docker.io apparmor openssh-server libglib2.0-bin postgresql-client jq git strace ccache
-        psmisc ebtables" ;;
+        psmisc ebtables ansible" ;;
     *)  echo "packages.sh: unknown group \"$1\": groups are build, run, test" >&2; return 1 ;;
     esac
 }

@@ -138,13 +138,18 @@ json_t *ecs_tags_shown(const json_t *found, const char *arn)
     return tags ? json_incref(tags) : json_array();
 }
 
+/* Clients send what their users left out: Ansible an empty role, Terraform empty lists. */
+static gboolean asks_for_nothing(const json_t *value)
+{
+    return !value || json_is_false(value) ||
+           (json_is_array(value) && json_array_size(value) == 0) ||
+           (json_is_string(value) && json_string_length(value) == 0);
+}
+
 gboolean ecs_refuse(const Request *rq, const char *const *members, GError **error)
 {
     for (; *members; members++) {
-        const json_t *value = request_member(rq, *members);
-        gboolean empty =
-            !value || json_is_false(value) || (json_is_array(value) && json_array_size(value) == 0);
-        if (!empty)
+        if (!asks_for_nothing(request_member(rq, *members)))
             return fail(error, UNSUPPORTED, "%s is not supported here.", *members);
     }
     return TRUE;

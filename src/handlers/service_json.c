@@ -90,9 +90,8 @@ static json_t *service_json(const Request *rq, const EcsService *s, GPtrArray *d
                         json_boolean(tree_bool(s->details, "enableECSManagedTags", FALSE)));
     json_object_set_new(tree, "enableExecuteCommand", json_false());
     json_object_set_new(tree, "tags", ecs_tags_shown(tags, arn));
-    if (json_object_get(s->details, "deploymentController"))
-        json_object_set(tree, "deploymentController",
-                        json_object_get(s->details, "deploymentController"));
+    /* the only one there is; Ansible's module cannot do without */
+    json_object_set_new(tree, "deploymentController", json_pack("{s:s}", "type", "ECS"));
     if (primary) {
         g_autofree char *definition = ecs_definition_arn(rq, primary->family, primary->revision);
         json_object_set_new(tree, "taskDefinition", json_string(definition));

@@ -295,13 +295,14 @@ static gboolean check_family(const json_t *request, GError **error)
                 " underscores are allowed.");
 }
 
+/* An empty text says what leaving it out says: Ansible sends one for each role it has none for. */
 static json_t *copy_kept(const json_t *request)
 {
     json_t *definition = json_object();
 
     for (gsize i = 0; i < G_N_ELEMENTS(kept); i++) {
         json_t *value = json_object_get(request, kept[i]);
-        if (value)
+        if (value && !(json_is_string(value) && json_string_length(value) == 0))
             json_object_set_new(definition, kept[i], json_deep_copy(value));
     }
     if (!tree_text(definition, "networkMode"))

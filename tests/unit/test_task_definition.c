@@ -143,6 +143,19 @@ static void test_attributes_follow_from_what_is_used(void)
     }
 }
 
+static void test_an_empty_text_is_none(void)
+{
+    g_autoptr(GError) error = NULL;
+    json_auto_t *definition =
+        normalise(",\"taskRoleArn\":\"\",\"networkMode\":\"\",\"cpu\":\"\"", "{" A "}", &error);
+
+    g_assert_no_error(error);
+    g_assert_null(json_object_get(definition, "taskRoleArn"));
+    g_assert_null(json_object_get(definition, "cpu"));
+    g_assert_cmpstr(tree_text(definition, "networkMode"), ==, "bridge");
+    g_assert_false(requires(definition, "com.amazonaws.ecs.capability.task-iam-role"));
+}
+
 static void test_a_normalised_definition_normalises_to_itself(void)
 {
     json_auto_t *once = normalise(",\"cpu\":\"0.5 vCPU\",\"memory\":\"1 GB\"",
@@ -218,6 +231,7 @@ int main(int argc, char **argv)
                     test_attributes_follow_from_what_is_used);
     g_test_add_func("/definition/a normalised one normalises to itself",
                     test_a_normalised_definition_normalises_to_itself);
+    g_test_add_func("/definition/an empty text is none", test_an_empty_text_is_none);
     g_test_add_func("/definition/what a task holds", test_what_a_task_holds);
     g_test_add_func("/definition/strategies are shown in one form",
                     test_strategies_are_shown_in_one_form);
