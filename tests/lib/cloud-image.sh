@@ -32,6 +32,8 @@ configure() {
     cat >"$root/etc/cloud/cloud.cfg.d/01_debian_cloud.cfg" <<'END'
 manage_etc_hosts: true
 locale: C.UTF-8
+# as Amazon Linux: an RSA key keeps a guest without KVM busy for long
+ssh_genkeytypes: [ed25519, ecdsa]
 system_info:
   default_user:
     name: debian
