@@ -35,7 +35,8 @@ typedef struct {
     GPtrArray *waiters; /* Waiter */
     gboolean held;      /* not begun: the image is being removed */
     gboolean over;
-    gboolean told; /* its progress was shown */
+    gboolean told;  /* its progress was shown */
+    gint cancelled; /* atomic: nobody waits for it any more, or ever will */
     /* written by the worker */
     GError *error;
     gboolean here;   /* the image is here, whatever the pull came to */
@@ -125,6 +126,7 @@ static gboolean transfer(Pull *pull)
                              .auth = auth,
                              .idle_ms = pull->config->pull_idle_ms,
                              .timeout_ms = pull->timeout_ms,
+                             .cancelled = &pull->cancelled,
                              .watch = on_progress,
                              .user = pull };
 
@@ -206,7 +208,7 @@ static void on_looked(gpointer user)
 {
     Pull *pull = user;
 
-    if (pull->here || pull->error)
+    if (pull->here || pull->error || g_atomic_int_get(&pull->cancelled))
         on_pulled(pull);
     else
         pool_push(pull->owner->engine->pulls, run_pull, on_pulled, pull);
@@ -241,7 +243,7 @@ static Pull *pull_find(const AgentPulls *pulls, const char *key)
 {
     for (guint i = 0; i < pulls->list->len; i++) {
         Pull *pull = pulls->list->pdata[i];
-        if (!pull->over && strcmp(pull->key, key) == 0)
+        if (!pull->over && !g_atomic_int_get(&pull->cancelled) && strcmp(pull->key, key) == 0)
             return pull;
     }
     return NULL;
@@ -312,6 +314,49 @@ gboolean agent_pulls_add(AgentPulls *pulls, const AgentTask *task, const AgentCo
     if (is_new)
         begin(pull);
     return TRUE;
+}
+
+/* Hands a waiter's job back before the pull is over. Takes waiter. */
+static void let_go(AgentPulls *pulls, Pull *pull, Waiter *waiter)
+{
+    AgentActJob *job = g_steal_pointer(&waiter->job);
+
+    pthread_mutex_lock(&pull->lock);
+    job->pulled = pull->moving;
+    pthread_mutex_unlock(&pull->lock);
+    job->began_us = waiter->joined_us;
+    job->ended_us = clock_now_us();
+    job->gave_up = TRUE;
+    fail(&job->error, GAVE_UP, "its task was stopped");
+    loop_post(pulls->engine->loop, waiter->done, job);
+    waiter_free(waiter);
+}
+
+/* Ends a pull that nobody waits for. */
+static void cancel(AgentPulls *pulls, Pull *pull)
+{
+    log_info("-", "image \"%s\" is not pulled any more: no task needs it", pull->image);
+    if (pull->held)
+        g_ptr_array_remove(pulls->list, pull);
+    else
+        g_atomic_int_set(&pull->cancelled, 1);
+}
+
+void agent_pulls_leave(AgentPulls *pulls, const char *task_arn, const char *container)
+{
+    for (guint i = 0; i < pulls->list->len; i++) {
+        Pull *pull = pulls->list->pdata[i];
+        for (guint n = 0; !pull->over && n < pull->waiters->len; n++) {
+            const Waiter *waiter = pull->waiters->pdata[n];
+            if (strcmp(waiter->task_arn, task_arn) != 0 ||
+                strcmp(waiter->container, container) != 0)
+                continue;
+            let_go(pulls, pull, g_ptr_array_steal_index(pull->waiters, n));
+            if (pull->waiters->len == 0)
+                cancel(pulls, pull);
+            return;
+        }
+    }
 }
 
 void agent_pulls_names(const AgentPulls *pulls, GHashTable *names)

@@ -20,6 +20,10 @@ AgentPulls *agent_pulls_new(AgentEngine *engine);
 gboolean agent_pulls_add(AgentPulls *pulls, const AgentTask *task, const AgentContainer *container,
                          AgentActJob *job, LoopCall done);
 
+/* The container does not need its image any more: its job is handed back (given up), and the pull
+ * is cancelled when it was the last that waited. Nothing when it waits for none. */
+void agent_pulls_leave(AgentPulls *pulls, const char *task_arn, const char *container);
+
 /* Adds the names of images that are being pulled. */
 void agent_pulls_names(const AgentPulls *pulls, GHashTable *names);
 /* A name that was being removed is free again. */

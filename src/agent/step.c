@@ -477,6 +477,8 @@ static gboolean step_container(AgentEngine *engine, AgentTask *task, guint index
         return TRUE;
     }
     if (act == ACT_GIVE_UP && c->known) {
+        if (c->pulling)
+            agent_pulls_leave(engine->image_pulls, task->arn, c->name);
         record_stop(task, c);
         return TRUE;
     }

@@ -207,6 +207,7 @@ gboolean docker_pull(Docker *docker, const DockerPull *pull, char **ret_digest, 
                             .headers = auth ? headers : NULL,
                             .idle_timeout_ms = pull->idle_ms,
                             .timeout_ms = pull->timeout_ms,
+                            .cancelled = pull->cancelled,
                             .sink = docker_pull_reader_feed,
                             .user = reader };
 

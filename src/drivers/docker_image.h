@@ -25,14 +25,16 @@ typedef void (*DockerWatch)(const DockerProgress *progress, gpointer user);
 
 typedef struct {
     const char *image;
-    const json_t *auth; /* a tree for X-Registry-Auth, or NULL */
-    guint idle_ms;      /* without a byte of progress */
-    guint timeout_ms;   /* in all; 0: none */
-    DockerWatch watch;  /* or NULL */
+    const json_t *auth;    /* a tree for X-Registry-Auth, or NULL */
+    guint idle_ms;         /* without a byte of progress */
+    guint timeout_ms;      /* in all; 0: none */
+    const gint *cancelled; /* as in http.h */
+    DockerWatch watch;     /* or NULL */
     gpointer user;
 } DockerPull;
 
-/* ret_digest: under which the registry has what was pulled; NULL when it did not say. */
+/* Cancelled (GAVE_UP), Docker drops what nobody else pulls. ret_digest: under which the registry
+ * has what was pulled; NULL when it did not say. */
 gboolean docker_pull(Docker *docker, const DockerPull *pull, char **ret_digest, GError **error);
 
 /* Whether the image is here, and the digest its repository knows it by (NULL: none). */

@@ -2,11 +2,13 @@
 #include "base/clock.h"
 #include "base/errors.h"
 
+#include <poll.h>
 #include <string.h>
 
 #define DEFAULT_TIMEOUT_MS 30000
 #define DEFAULT_MAX_BODY   (1024 * 1024)
 #define PIECE_SIZE         8192
+#define CANCEL_LOOK_MS     200
 
 struct HttpClient {
     HttpUrl *url;
@@ -188,14 +190,36 @@ static gint64 request_deadline(const HttpRequest *request, gint64 began_ms)
     return MIN(idle_ms, whole_ms ? began_ms + whole_ms : G_MAXINT64);
 }
 
+/* As stream_read, and looks every now and then whether the exchange was cancelled. */
+static gssize read_piece(Stream *stream, const HttpRequest *request, char *piece, gsize size,
+                         gint64 deadline_ms, GError **error)
+{
+    if (!request->cancelled)
+        return stream_read(stream, piece, size, deadline_ms, error);
+    while (!g_atomic_int_get(request->cancelled)) {
+        gssize count = stream_read_now(stream, piece, size, error);
+        gint64 left_ms = deadline_ms - clock_mono_ms();
+        if (count != STREAM_AGAIN)
+            return count;
+        if (left_ms <= 0) {
+            fail(error, HTTP_CLIENT, "timed out");
+            return -1;
+        }
+        struct pollfd p = { .fd = stream_fd(stream), .events = stream_wants(stream) };
+        poll(&p, 1, (int)MIN(left_ms, CANCEL_LOOK_MS));
+    }
+    fail(error, GAVE_UP, "cancelled");
+    return -1;
+}
+
 static gboolean read_answer(Stream *stream, const HttpRequest *request, HttpParser *parser,
                             gint64 began_ms, GError **error)
 {
     char piece[PIECE_SIZE];
 
     while (!http_parser_is_done(parser)) {
-        gssize count =
-            stream_read(stream, piece, sizeof piece, request_deadline(request, began_ms), error);
+        gssize count = read_piece(stream, request, piece, sizeof piece,
+                                  request_deadline(request, began_ms), error);
         if (count < 0)
             return FALSE;
         if (count == 0)

@@ -5,8 +5,8 @@
  * takes 11 MiB before its first request. A client keeps one connection open between requests;
  * one thread at a time may use it. Times are milliseconds.
  * Errors: HTTP_CLIENT (transient: connection, time, not HTTP); TOO_LARGE (a body above the
- * limit); INVALID_PARAMETER (a URL or header that cannot be sent). A status of 400 and above is
- * an answer, not an error.
+ * limit); GAVE_UP (cancelled); INVALID_PARAMETER (a URL or header that cannot be sent). A status of
+ * 400 and above is an answer, not an error.
  */
 #pragma once
 
@@ -39,6 +39,7 @@ typedef struct {
     guint timeout_ms;      /* for the whole exchange; 0: 30 s, or none with an idle timeout */
     guint idle_timeout_ms; /* for each byte to come (long answers); 0: none */
     gsize max_body;        /* 0: 1 MiB; not checked when there is a sink */
+    const gint *cancelled; /* atomic; the exchange ends soon after it is no longer 0; or NULL */
     HttpSink sink;         /* takes the body of a 2xx answer instead of the response */
     gpointer user;
 } HttpRequest;

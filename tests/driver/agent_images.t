@@ -129,6 +129,38 @@ def progress_is_told():
     end(arn)
 
 
+def nobody_waits():
+    """A pull ends with the last task that waits for it, and one that is wanted again begins anew."""
+    name = image("unwanted", mib=8)
+    slow.rate, slow.broken_blobs = MIB, 0
+    first, second = run("unwanted1", name), run("unwanted2", name)
+    within(20, "bytes", lambda: slow.open_blobs)
+    end(first)
+    time.sleep(0.6)  # three times as long as a pull that is cancelled goes on
+    check(slow.open_blobs and not slow.broken_blobs, "a pull goes on while another task waits for it")
+    end(second)
+    within(20, "the end of the transfer", lambda: not slow.open_blobs)
+    check(slow.broken_blobs, "which was in its middle")
+    check(not is_here(name), "the image has not come")
+    slow.rate = 0
+    again = run("unwanted3", name)
+    equal(running(again)["containers"][0]["imageDigest"], digest_of(name))
+    equal(slow.pulls("unwanted"), 2)
+    end(again)
+
+
+def nobody_waits_for_silence():
+    name = image("silent", mib=1)
+    slow.stall = 1
+    arn = run("silent", name)
+    within(20, "silence", lambda: slow.open_blobs and not slow.stall)
+    end(arn)
+    within(5, "the next pull", lambda: "no task needs it" in rig.log())
+    again = run("silent2", name)  # far sooner than silence ends a pull
+    equal(running(again)["containers"][0]["imageDigest"], digest_of(name))
+    end(again)
+
+
 def tries_again():
     name = image("flaky")
     slow.fail = 3
@@ -338,6 +370,8 @@ def killed_while_pulling():
 CASES = [
     ("equal pulls are one, and its digest is told", equal_pulls),
     ("progress is told, once a second at most", progress_is_told),
+    ("a pull ends when the last task that waits for it is stopped", nobody_waits),
+    ("be it silent", nobody_waits_for_silence),
     ("a registry that fails is asked again, up to five times", tries_again),
     ("an image that is not there is not asked for again", says_no_such_image),
     ("a pull that stands still is begun again", stands_still),

@@ -175,6 +175,53 @@ def upgrades(m, rig, berth, ecs, task):
     tap.is_(rig.containers(arn), before, "and the task keeps its containers still")
 
 
+def credentials(berth, machine):
+    return {row[0] for row in berth.sql(f"SELECT access_key_id FROM sessions WHERE subject = '{machine}'", "berth_identity")}
+
+
+def said(rig):
+    return subprocess.run(["docker", "-H", "unix://" + rig.socket, "logs", "berth-agent"], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True).stdout
+
+
+def settings_of(m):
+    with open(m.folder + "/etc/agent.conf") as f:
+        return dict(line.rstrip("\n").split("=", 1) for line in f)
+
+
+def good_keys(berth, settings):
+    sts = berth.client("sts", *(settings["AWS_" + name] for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")))
+    try:
+        return sts.get_caller_identity()
+    except sts.exceptions.ClientError:
+        return None
+
+
+def renews(m, rig, berth, ecs, machine, task):
+    """The credentials of a machine that was away have ended: those in its settings, and those it was sent."""
+    connected = lambda: ecs.describe_container_instances(
+        containerInstances=ecs.list_container_instances()["containerInstanceArns"])["containerInstances"][0]["agentConnected"]
+    arn = ecs.describe_tasks(tasks=[task])["tasks"][0]["taskArn"]
+    before = rig.containers(arn)
+    rig.docker("stop", "berth-agent")
+    berth.client("berth").delete_external_credentials(InstanceId=machine)
+    old = settings_of(m)
+    tap.ok(berth.wait_for(lambda: not connected() and not good_keys(berth, old), 60, 0.5), "an agent is away, and its credentials end")
+    rig.docker("start", "berth-agent")
+    refusal = berth.wait_for(lambda: "security token included in the request is invalid" in said(rig), 30, 0.2)
+    tap.ok(refusal and not connected(), "it is back, and not let in", said(rig)[-1000:])
+    tap.is_(m.berth("agent", "renew", "mi-00000000000000000").returncode, 3, "berth agent renew refuses a machine that is none")
+    tap.is_(credentials(berth, machine), set(), "and makes no credentials for anybody")
+    done = m.berth("agent", "renew", machine)
+    tap.ok((done.returncode, done.stdout) == (0, "renewed\n"), "berth agent renew gives the agent new ones", f"{done.returncode}\n{done.stdout}{done.stderr}")
+    settings = settings_of(m)
+    tap.is_((os.stat(m.folder + "/etc/agent.conf").st_mode & 0o777, {settings["AWS_ACCESS_KEY_ID"]}), (0o600, credentials(berth, machine)),
+            "in its settings, for root alone; they are the only ones")
+    tap.ok(not any(settings[name] in done.stdout + done.stderr for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")), "and are not shown")
+    tap.ok(berth.wait_for(connected, 60, 0.2), "the running agent takes them and connects", said(rig)[-1000:])
+    tap.is_((rig.containers(arn), ecs.describe_tasks(tasks=[task])["tasks"][0]["lastStatus"]), (before, "RUNNING"), "its task went on all the time")
+
+
 def removes(m, rig, berth, ecs, machine, task):
     done = m.berth("agent", "remove", machine)
     tap.ok(done.returncode == 1 and "tasks are there" in done.stderr, "a machine with tasks is not removed", done.stderr)
@@ -212,6 +259,7 @@ try:
             execs(machine, task)
             logs(machine, daemon, client, task)
             upgrades(machine, rig, daemon, client, task)
+            renews(machine, rig, daemon, client, made, task)
             removes(machine, rig, daemon, client, made, task)
         if tap.failed:
             daemon.show_log(20)

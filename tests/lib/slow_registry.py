@@ -16,6 +16,8 @@ class SlowRegistry:
         self.fail = 0          # so many next pulls are answered 503
         self.stall = 0         # so many next blobs stop in the middle
         self.rate = 0          # bytes a second of all blobs; 0: as fast as it goes
+        self.open_blobs = 0    # large ones on their way
+        self.broken_blobs = 0  # and those whose reader went
         self.stopping = threading.Event()
         self.lock = threading.Lock()
         proxy = self
@@ -81,11 +83,21 @@ class SlowRegistry:
         handler.end_headers()
         if handler.command == "HEAD":
             return
-        self._body(handler, answer, blob)
-        to.close()
-
-    def _body(self, handler, answer, blob):
         large = blob and int(answer.headers.get("Content-Length", 0)) > 4 * PIECE
+        with self.lock:
+            self.open_blobs += large
+        try:
+            self._body(handler, answer, large)
+        except OSError:
+            with self.lock:
+                self.broken_blobs += large
+            raise
+        finally:
+            with self.lock:
+                self.open_blobs -= large
+            to.close()
+
+    def _body(self, handler, answer, large):
         stall = large and self._take("stall")
         sent = 0
         while True:
