@@ -28,6 +28,7 @@ read -r one one_ip < <(launch --user-data "file://$work/user-data" --iam-instanc
 read -r two two_ip < <(launch)
 for id in $one $two; do
     check "$id answers" within 180 ec2 wait instance-status-ok --instance-ids "$id"
+    check "and lets its user in" within 60 shared_ssh_open "$work/key" "$id"
 done
 
 # A client in the guest needs bash alone. ask METHOD PATH [HEADER...] prints status line and body.
@@ -39,11 +40,11 @@ printf '%s\r\n' "$@" >&3
 printf '\r\n' >&3
 timeout "${SECONDS_MAX:-5}" cat <&3
 END
-in_guest() { berth ssh --identity "$work/key" "$@"; }
+in_guest() { shared_ssh "$@"; }
 ask() {
     local guest=$1
     shift
-    in_guest "$guest" -- "timeout 15 bash -s -- $(printf '%q ' "$@")" <"$work/ask" 2>/dev/null | tr -d '\r'
+    in_guest "$guest" -- "timeout 9 bash -s -- $(printf '%q ' "$@")" <"$work/ask" 2>/dev/null | tr -d '\r'
 }
 body() { sed '1,/^$/d'; }
 token_of() { ask "$1" PUT /latest/api/token 'X-aws-ec2-metadata-token-ttl-seconds: 300' | body; }
@@ -102,7 +103,8 @@ check "in a control group with the task's limits" grep -qE '^12500 100000 100663
 check "it reads its task's metadata" test "$(berth exec --identity "$work/key" --cluster edge "$task" -- sh -c 'wget -qO- "$ECS_CONTAINER_METADATA_URI_V4/task"' </dev/null | jq -r .TaskARN)" = "$task"
 
 # ---- a container behind the guest's bridge: one hop too many for a token
-probe='printf "%s %s HTTP/1.1\r\nHost: 169.254.169.254\r\nConnection: close\r\n%s\r\n\r\n" "$1" "$2" "$3" | nc -w 4 169.254.169.254 80'
+# What is lost on the way is sent again after 1, 2 and 4 s, which is waited for.
+probe='printf "%s %s HTTP/1.1\r\nHost: 169.254.169.254\r\nConnection: close\r\n%s\r\n\r\n" "$1" "$2" "$3" | timeout 8 busybox nc 169.254.169.254 80'
 container() { berth exec --identity "$work/key" --cluster edge "$task" -- sh -c "$probe" sh "$@" </dev/null 2>/dev/null | tr -d '\r'; }
 ttl='X-aws-ec2-metadata-token-ttl-seconds: 300'
 check "a container's question arrives" grep -q ' 401 ' <(container GET /latest/meta-data/instance-id 'Accept: */*' | head -n 1)
@@ -116,6 +118,8 @@ removed() { berth agent remove "$machine" --cluster edge --force >/dev/null; }
 check "berth agent remove takes all of it away" removed
 check "no container, no file" test -z "$(in_guest "$two" -- 'sudo docker ps -aq; sudo ls -A /var/lib/berth-agent 2>/dev/null' </dev/null)"
 check "and no container instance" test -z "$(ecs list-container-instances --cluster edge --query containerInstanceArns)"
+shared_ssh_close "$one"
+shared_ssh_close "$two"
 ec2 terminate-instances --instance-ids "$one" "$two" >/dev/null
 check "both end" ec2 wait instance-terminated --instance-ids "$one" "$two"
 dead() {
