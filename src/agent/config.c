@@ -64,6 +64,8 @@ static const Parameter parameters[] = {
       "of 127.0.0.1, where containers ask for credentials and metadata" },
     { "BERTH_INTROSPECTION_PORT", NULL, KIND_NUMBER, AT(introspection_port), "51678", 1,
       "where this machine's tasks are listed" },
+    { "BERTH_PULL_RETRY", NULL, KIND_DURATION, AT(pull_retry_ms), "1s", 100,
+      "from a try of a pull that failed to the next; doubled each time, up to five times it" },
     { "BERTH_PULL_IDLE", "ECS_IMAGE_PULL_INACTIVITY_TIMEOUT", KIND_DURATION, AT(pull_idle_ms), "1m",
       1000, "a pull without progress is given up" },
     { "BERTH_PULL_TIMEOUT", "ECS_IMAGE_PULL_TIMEOUT", KIND_DURATION, AT(pull_timeout_ms), "2h",

@@ -43,6 +43,7 @@ typedef struct {
     guint introspection_port; /* on all interfaces */
     char *auth_type;          /* "" for none; else image_auth.h */
     char *auth_data;          /* JSON map */
+    guint pull_retry_ms;
     guint pull_idle_ms;
     guint pull_timeout_ms;
     gboolean keep_images;

@@ -15,6 +15,7 @@
 
 #define PULL_TRIES      5
 #define PULL_LATER_MS   500
+#define PULL_GROWTH     5
 #define RETRY_FIRST_MS  1000
 #define RETRY_MAX_MS    30000
 #define CREATED_WAIT_MS 2000
@@ -258,11 +259,11 @@ static void submit(AgentEngine *engine, AgentTask *task, AgentContainer *c, Agen
     hand_over(engine, g_steal_pointer(&job));
 }
 
-/* Tries the act again later: 1 s, doubling up to limit_ms. */
+/* Tries the act again later: after first_ms, doubling up to limit_ms. */
 static void retry(AgentEngine *engine, AgentTask *task, AgentContainer *c, const AgentActJob *job,
-                  gint64 limit_ms)
+                  gint64 first_ms, gint64 limit_ms)
 {
-    gint64 delay_ms = MIN(limit_ms, (gint64)RETRY_FIRST_MS << MIN(c->failures, 10));
+    gint64 delay_ms = MIN(limit_ms, first_ms << MIN(c->failures, 10));
 
     c->failures++;
     c->retry_ms = clock_mono_ms() + delay_ms;
@@ -302,7 +303,8 @@ static void after_pull(AgentEngine *engine, AgentTask *task, AgentContainer *c,
         return;
     }
     if (job->error) {
-        retry(engine, task, c, job, 5000);
+        gint64 first_ms = engine->config->pull_retry_ms;
+        retry(engine, task, c, job, first_ms, first_ms * PULL_GROWTH);
         return;
     }
     if (job->pull_error)
@@ -321,7 +323,7 @@ static void after_progress(AgentEngine *engine, AgentTask *task, AgentContainer 
     if (c->at >= goal)
         c->failures = 0;
     else if (!job->error || is_passing(job->error))
-        retry(engine, task, c, job, RETRY_MAX_MS);
+        retry(engine, task, c, job, RETRY_FIRST_MS, RETRY_MAX_MS);
     else
         fail_container(task, c, name, job->error);
 }
@@ -335,7 +337,7 @@ static void after_create(AgentEngine *engine, AgentTask *task, AgentContainer *c
     else if (c->at >= AT_STOPPED)
         return;
     else if (is_passing(job->error) && !job->last_try)
-        retry(engine, task, c, job, 5000);
+        retry(engine, task, c, job, RETRY_FIRST_MS, 5000);
     else
         fail_resource(task, c, job->error);
 }
@@ -347,7 +349,7 @@ static void after_restart(AgentEngine *engine, AgentTask *task, AgentContainer *
     if (!c->again || c->at >= AT_STOPPED)
         c->failures = 0;
     else if (!job->error || is_passing(job->error))
-        retry(engine, task, c, job, RETRY_MAX_MS);
+        retry(engine, task, c, job, RETRY_FIRST_MS, RETRY_MAX_MS);
     else
         fail_container(task, c, "CannotStartContainerError", job->error);
 }
@@ -356,7 +358,7 @@ static void after_remove(AgentEngine *engine, AgentTask *task, AgentContainer *c
                          const AgentActJob *job)
 {
     if (job->error) {
-        retry(engine, task, c, job, RETRY_MAX_MS);
+        retry(engine, task, c, job, RETRY_FIRST_MS, RETRY_MAX_MS);
         return;
     }
     c->at = AT_REMOVED;
@@ -386,14 +388,14 @@ static void record_act(AgentEngine *engine, AgentTask *task, AgentContainer *c,
         break;
     case ACT_STOP:
         if (c->at < AT_STOPPED)
-            retry(engine, task, c, job, 5000);
+            retry(engine, task, c, job, RETRY_FIRST_MS, 5000);
         break;
     case ACT_REMOVE:
         after_remove(engine, task, c, job);
         break;
     case ACT_LOOK:
         if (!job->seen && !job->is_gone)
-            retry(engine, task, c, job, RETRY_MAX_MS);
+            retry(engine, task, c, job, RETRY_FIRST_MS, RETRY_MAX_MS);
         else
             c->failures = 0;
         break;

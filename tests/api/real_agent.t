@@ -89,7 +89,7 @@ def test_restarts(berth, rig):
 
 with Berth(role="all") as berth:
     rig = Rig()
-    rig.mock = types.SimpleNamespace(url=berth.endpoint, stop=lambda: None, bad_signatures=[])
+    rig.mock = types.SimpleNamespace(url=berth.endpoint, stop=lambda: None, client_died=lambda: None, bad_signatures=[])
     try:
         rig.dockerd("start", rig.bridge, rig.subnet)
         rig._registry()

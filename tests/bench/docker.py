@@ -337,7 +337,7 @@ class Bench:
 def main():
     parts = sys.argv[1:] or ["one", "pulled", "many", "killed", "counts"]
     rig = Rig()
-    rig.mock = types.SimpleNamespace(url="", stop=lambda: None, bad_signatures=[])
+    rig.mock = types.SimpleNamespace(url="", stop=lambda: None, client_died=lambda: None, bad_signatures=[])
     print(f"# one Docker Engine, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}")
     try:
         rig.dockerd("start", rig.bridge, rig.subnet)

@@ -302,6 +302,8 @@ with Berth(role="all") as berth:
         ecs.register_task_definition(family="web", containerDefinitions=ONE)
     ecs.register_task_definition(family="calls", containerDefinitions=[{**ONE[0], "cpu": 1, "memory": 8}])
     if not wanted:
+        berth.role = "api"  # or the reconciler would say what it sees of this host and image, which are not there
+        berth.restart()
         image = ec2.register_image(Name="debian", ImageLocation="debian-12", Architecture="x86_64",
                                    RootDeviceName="/dev/xvda")["ImageId"]
         admin.put_instance_type(InstanceType="lab1.small", VCpus=1, MemoryMiB=128)
@@ -311,7 +313,6 @@ with Berth(role="all") as berth:
         berth.sql("UPDATE hosts SET state = 'up', vcpus = 64, memory_mib = 65536, architecture = 'x86_64',"
                   " accelerator = 'tcg', hostname = 'lab', seen_at = now()")
         place = agents.add("home-1a", cpu=4096, memory=4096)
-        berth.role = "api"
         mortal.on_restart = lambda: connect([place])
         for point in ("call.handled", "call.committed"):
             for name, call, count, expected in calls(ec2, ecs):

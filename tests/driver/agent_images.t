@@ -71,7 +71,7 @@ def restart(**settings):
 
 
 def run(id_, name, command="sleep 1000"):
-    return rig.run(id_, rig.container(command=command, image=name))
+    return rig.run(id_, rig.container(command=command, image=name, stopTimeout=1))
 
 
 def running(arn, seconds=40):

@@ -261,7 +261,7 @@ class Rig:
             "AWS_SESSION_TOKEN": mock_ecs.TOKEN, "BERTH_DOCKER": self.socket,
             "BERTH_DATA_DIR": self.dir + "/data", "BERTH_BATCH": "300ms", "BERTH_PUBLISH": "500ms",
             "BERTH_ENDPOINT_PORT": self.endpoint_port,
-            "BERTH_INTROSPECTION_PORT": self.introspection_port, "BERTH_STOP_TIMEOUT": "5s", "BERTH_LOG_LEVEL": "debug"}
+            "BERTH_INTROSPECTION_PORT": self.introspection_port, "BERTH_STOP_TIMEOUT": "5s", "BERTH_PULL_RETRY": "200ms", "BERTH_LOG_LEVEL": "debug"}
         lines.update(self.settings)
         lines.update(settings)
         environment = {"PATH": os.environ["PATH"]}

@@ -5,7 +5,10 @@
 set -o pipefail
 log=/dev/null
 [ -z "${CHECK_LOGS:-}" ] || { log=${1#"${BUILD:-build}"/}; log=$CHECK_LOGS/${log//\//-}.tap; }
-"$@" | sed -u 's/^Bail out!/not ok - bailed out:/' | tee "$log"
+# Berth's networks of two installations cannot be up at once. (-o: daemons that stay do not keep the lock.)
+guests=()
+case $1 in */driver/test_* | */driver/hosts*.t | */crash/test_*) guests=(flock -o /tmp/berth-guests.lock) ;; esac
+"${guests[@]}" "$@" | sed -u 's/^Bail out!/not ok - bailed out:/' | tee "$log"
 status=$?
 [ $status = 0 ] || grep -q '^not ok' "$log" || echo "not ok - ended with status $status" >>"$log"
 exit $status
