@@ -35,8 +35,9 @@ summary() {
 
 # The longest first, or one core were idle while the other runs the last of them; and those with
 # guests far from each other.
-longest="hosts_lost agent_images agent_kills agent test_instance_life sessions agent_definition hosts agent_restarts test_bootstrap
-    schedulers test_reconcile metadata external_agent agent_sync foreign attacks attacks_http roles"
+longest="hosts_lost agent_images agent_kills agent test_instance_life sessions agent_definition hosts
+    agent_restarts test_bootstrap schedulers test_reconcile metadata external_agent agent_sync foreign
+    attacks attacks_http roles"
 in_order() {
     local name
     { for name in $longest; do grep -E "/$name(\.t)?\$" "$list"; done; cat "$list"; } | awk '!seen[$0]++'
