@@ -83,7 +83,7 @@ static struct {
     guint link_count;
     guint open;
     guint64 anew; /* connects there must have been */
-    guint64 connects, failures, heartbeats, published, payloads;
+    guint64 connects, failures, heartbeats, published, payloads, manifests;
     guint arrived; /* tasks whose payload has come, however often */
     guint asked;   /* tasks committed by earlier orders */
     gint64 asked_us[TASKS_MAX + 1], arrived_us[TASKS_MAX + 1];
@@ -243,8 +243,11 @@ static void on_text(Ws *ws G_GNUC_UNUSED, const char *text, gsize length G_GNUC_
         world.heartbeats++;
         answer = g_strdup_printf(
             "{\"type\":\"HeartbeatAckRequest\",\"message\":{\"messageId\":\"%s\"}}", id);
-    } else if (g_strcmp0(kind, "PayloadMessage") == 0) {
-        note_arrival(text);
+    } else if (g_strcmp0(kind, "PayloadMessage") == 0 ||
+               g_strcmp0(kind, "TaskManifestMessage") == 0) {
+        if (*kind == 'P')
+            note_arrival(text);
+        world.manifests += *kind == 'T';
         answer = g_strdup_printf("{\"type\":\"AckRequest\",\"message\":{\"cluster\":\"default\","
                                  "\"containerInstance\":\"%032x\",\"messageId\":\"%s\"}}",
                                  l->agent, id);
@@ -417,9 +420,9 @@ static void tell(const char *order, double seconds)
     printf("{\"order\": \"%s\", \"seconds\": %.2f, \"open\": %u, \"links\": %u, \"connects\": "
            "%" G_GUINT64_FORMAT ", \"failures\": %" G_GUINT64_FORMAT ", \"heartbeats\": "
            "%" G_GUINT64_FORMAT ", \"published\": %" G_GUINT64_FORMAT ", \"payloads\": "
-           "%" G_GUINT64_FORMAT "}\n",
+           "%" G_GUINT64_FORMAT ", \"manifests\": %" G_GUINT64_FORMAT "}\n",
            order, seconds, world.open, world.link_count, world.connects, world.failures,
-           world.heartbeats, world.published, world.payloads);
+           world.heartbeats, world.published, world.payloads, world.manifests);
     fflush(stdout);
 }
 

@@ -1,11 +1,12 @@
 """What the agents' channels cost: agents.c against one berthd, on a private PostgreSQL.
 
-    /usr/bin/python3 tests/bench/agents.py [COUNT]     (10000; run by `make bench`)
+    /usr/bin/python3 tests/bench/agents.py [COUNT [TASKS]]     (10000 0; run by `make bench`)
 
 Client, server and database share this machine's processors: times say what all three need
 together; processor time of berthd is its own (utime + stime of its process). Statements are
 those of all sessions, by pg_stat_statements. Each agent has a control
-channel; as many telemetry channels as the limit of open files leaves (2 files an agent).
+channel; as many telemetry channels as the limit of open files leaves (2 files an agent). With TASKS
+each agent runs as many when it connects, and takes manifests: one a session, that names them all.
 """
 
 import json
@@ -28,6 +29,18 @@ INSERT INTO container_instances (container_instance_id, account_id, cluster_id, 
   SELECT lpad(to_hex(n), 32, '0'), '{account}', c.cluster_id, 'home-1a', 4096, 8192
   FROM generate_series(1, {count}) n, clusters c WHERE c.cluster_name = 'default';
 ANALYZE container_instances"""
+
+
+RUNNING = """
+UPDATE container_instances SET attributes = attributes || '[{{"name": "ecs.capability.full-sync"}}]'::jsonb;
+INSERT INTO tasks (task_id, account_id, cluster_id, task_group, task_definition_id, ci_id, cpu, memory_mib, last_status,
+    sent_status, acked_status, placed_at, started_at, ever_running)
+  SELECT 'f' || lpad(to_hex(i.ci_id * {tasks} + n), 31, '0'), i.account_id, i.cluster_id, 'bench', d.task_definition_id, i.ci_id,
+    1, 4, 'RUNNING', 'RUNNING', 'RUNNING', now(), now(), true
+  FROM container_instances i, generate_series(1, {tasks}) n, task_definitions d WHERE d.family = 'bench';
+INSERT INTO containers (task_key, name, position, image, last_status)
+  SELECT task_key, 'app', 1, 'bb:1', 'RUNNING' FROM tasks;
+ANALYZE tasks; ANALYZE containers"""
 
 
 def line(name, value):
@@ -119,6 +132,19 @@ def settle(name, order, berth, agents):
                f"a channel; processor seconds: {clock.told()}")
 
 
+def manifests(berth, agents, count, before):
+    """Each session brings one, some seconds after it began."""
+    clock, began = Clock(berth, agents), time.monotonic()
+    while True:
+        got = agents.order("run 1")
+        if got["manifests"] - before >= count or time.monotonic() - began > 60:
+            break
+    line("and all are sent their manifests",
+         f"{got['manifests'] - before} manifests for {count} agents in {time.monotonic() - began:.0f} s more, {got['open']} channels open; "
+         f"berthd {memory_mib(berth.daemon.pid):.0f} MiB; processor seconds: {clock.told()}")
+    return got["manifests"]
+
+
 def storm(berth, agents):
     """Nothing that was committed is lost while everybody comes back."""
     clock = Clock(berth, agents)
@@ -129,11 +155,13 @@ def storm(berth, agents):
          f"processor seconds: {clock.told()}")
 
 
-def measure(berth, agents):
-    pid = berth.daemon.pid
+def measure(berth, agents, count, tasks):
+    pid, sent = berth.daemon.pid, 0
+    told = lambda: manifests(berth, agents, count, sent) if tasks else 0
     statements(berth, "CREATE EXTENSION pg_stat_statements")
     line("berthd without agents", f"{memory_mib(pid):.0f} MiB")
     settle("all connect at once", "settle 120", berth, agents)
+    sent = told()
     line("berthd with all of them", f"{memory_mib(pid):.0f} MiB")
     agents.order("run 5")
     clock, before, began = Clock(berth, agents), cpu_seconds(pid), time.monotonic()
@@ -147,23 +175,28 @@ def measure(berth, agents):
     line("2000 tasks committed at 100/s, each to its agent",
          f"p50 {got['p50_ms']:.1f} ms  p99 {got['p99_ms']:.1f} ms  max {got['max_ms']:.1f} ms  "
          f"({got['arrived']} of {got['asked']} arrived)")
+    sent = agents.order("run 0")["manifests"]
     settle("all connections break, all come back", "drop 120", berth, agents)
+    told()
     line("berthd then", f"{memory_mib(pid):.0f} MiB")
     storm(berth, agents)
     berth.restart(signal.SIGKILL)
+    sent = agents.order("run 0")["manifests"]
     settle("berthd is killed and started, all come back", "again 120", berth, agents)
     line("berthd then", f"{memory_mib(berth.daemon.pid):.0f} MiB")
+    told()
     got = agents.order("run 5")
     line("channels open 5 s later", f"{got['open']} of {got['links']}")
 
 
 def main():
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 10000
+    tasks = int(sys.argv[2]) if len(sys.argv) > 2 else 0
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     count = min(count, hard - FILES_APART)
     telemetry = min(count, hard - FILES_APART - count)
-    print(f"# {count} agents, {telemetry} of them with telemetry (limit {hard} files); agents, "
+    print(f"# {count} agents, each with {tasks} tasks, {telemetry} of them with telemetry (limit {hard} files); agents, "
           f"berthd and database share {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}")
     with Berth() as berth:
         ecs = berth.client("ecs")
@@ -171,9 +204,11 @@ def main():
         ecs.register_task_definition(family="bench", containerDefinitions=[
             {"name": "app", "image": "bb:1", "memory": 8, "command": ["sleep", "1"]}])
         berth.sql(ROWS.format(account=berth.account_id, count=count))
+        if tasks:
+            berth.sql(RUNNING.format(tasks=tasks))
         agents = Agents(berth, count, telemetry)
         try:
-            measure(berth, agents)
+            measure(berth, agents, count, tasks)
         finally:
             agents.end()
 
