@@ -13,8 +13,11 @@
 
 #define URI   "qemu:///system"
 #define IMAGE "ami-00000000000000001"
+#define FIRST 11 /* instances: their numbers */
+#define LAST  17
 
 static TestRegion *region;
+static GPtrArray *ending; /* ids that are to end, which is looked at later */
 static Reconciler *reconciler;
 
 #define assert_wait(seconds, expected, ...)                                                        \
@@ -39,12 +42,33 @@ static void desire(const char *id, const char *desired)
     test_region_do(region, "SELECT pg_notify('berth_wake', 'instance:%s')", id);
 }
 
+/* All are launched with the first: libvirt takes seconds for each, while tests go on. */
 static char *launch(guint number)
 {
-    char *id = test_region_instance(region, IMAGE, number, 64);
+    static char *ids[LAST - FIRST + 1];
 
-    assert_wait(30, "running", "SELECT seen FROM instances WHERE instance_id = '%s'", id);
-    return id;
+    for (guint n = FIRST; !ids[LAST - FIRST] && n <= LAST; n++)
+        ids[n - FIRST] = test_region_instance(region, IMAGE, n, 64);
+    assert_wait(60, "running", "SELECT seen FROM instances WHERE instance_id = '%s'",
+                ids[number - FIRST]);
+    return g_strdup(ids[number - FIRST]);
+}
+
+static void assert_terminated(const char *id)
+{
+    assert_wait(30, "t", "SELECT terminated_at IS NOT NULL FROM instances WHERE instance_id = '%s'", id);
+}
+
+static void end(const char *id)
+{
+    desire(id, "terminated");
+    g_ptr_array_add(ending, g_strdup(id));
+}
+
+/* How its address's lease begins in what test_region_left tells. */
+static char *address_of(const char *id)
+{
+    return test_region_ask(region, "SELECT 'address ' || mac FROM instances WHERE instance_id = '%s'", id);
 }
 
 static void test_host_comes_up(void)
@@ -77,6 +101,7 @@ static void test_bad_image_is_refused(void)
 static void test_life(void)
 {
     g_autofree char *id = launch(11);
+    g_autofree char *address = address_of(id);
 
     desire(id, "stopped");
     /* nothing in the guest listens to ACPI: cut the power as somebody with patience would */
@@ -87,10 +112,10 @@ static void test_life(void)
     desire(id, "running");
     assert_wait(30, "running", "SELECT seen FROM instances WHERE instance_id = '%s'", id);
     desire(id, "terminated");
-    assert_wait(30, "t", "SELECT terminated_at IS NOT NULL FROM instances WHERE instance_id = '%s'", id);
+    assert_terminated(id);
     g_autofree char *left = test_region_left(region);
     g_assert_null(strstr(left, id));
-    g_assert_null(strstr(left, "address"));
+    g_assert_null(strstr(left, address));
 }
 
 static void reboot(const char *id, const char *asked)
@@ -141,8 +166,7 @@ static void test_reboot(void)
     g_autofree char *started = process_of(id);
     g_assert_cmpstr(started, !=, first);
     assert_wait(1, "0", "SELECT count(*) FROM history WHERE object_id = '%s' AND what LIKE '%%halted%%'", id);
-    desire(id, "terminated");
-    assert_wait(30, "t", "SELECT terminated_at IS NOT NULL FROM instances WHERE instance_id = '%s'", id);
+    end(id);
 }
 
 static void test_console_is_served(void)
@@ -155,7 +179,7 @@ static void test_console_is_served(void)
                 " FROM console_output WHERE instance_id = '%s'", id);
     test_region_do(region, "UPDATE console_output SET output = NULL WHERE instance_id = '%s'", id);
     desire(id, "terminated");
-    assert_wait(30, "t", "SELECT terminated_at IS NOT NULL FROM instances WHERE instance_id = '%s'", id);
+    assert_terminated(id);
     assert_wait(1, "t", "SELECT output IS NOT NULL FROM console_output WHERE instance_id = '%s'", id);
 }
 
@@ -194,8 +218,7 @@ static void test_seed_goes_after_first_boot(void)
     assert_wait(30, "off", "SELECT seen FROM instances WHERE instance_id = '%s'", id);
     desire(id, "running"); /* and boots without it */
     assert_wait(30, "running", "SELECT seen FROM instances WHERE instance_id = '%s'", id);
-    desire(id, "terminated");
-    assert_wait(30, "t", "SELECT terminated_at IS NOT NULL FROM instances WHERE instance_id = '%s'", id);
+    end(id);
 }
 
 static void test_power_cut_is_told(void)
@@ -209,8 +232,7 @@ static void test_power_cut_is_told(void)
                 " WHERE instance_id = '%s'", id);
     desire(id, "running");
     assert_wait(30, "running", "SELECT seen FROM instances WHERE instance_id = '%s'", id);
-    desire(id, "terminated");
-    assert_wait(30, "t", "SELECT terminated_at IS NOT NULL FROM instances WHERE instance_id = '%s'", id);
+    end(id);
 }
 
 static void test_lost_domain_ends_instance(void)
@@ -227,16 +249,26 @@ static void test_lost_domain_ends_instance(void)
     g_assert_null(strstr(left, id));
 }
 
+static void test_all_have_ended(void)
+{
+    for (guint n = 0; n < ending->len; n++)
+        assert_terminated(ending->pdata[n]);
+    g_autofree char *left = test_region_left(region);
+    g_assert_null(strstr(left, "domain"));
+    g_assert_null(strstr(left, "address"));
+}
+
 static void test_leftover_is_removed(void)
 {
     g_autofree char *id = launch(14);
+    g_autofree char *address = address_of(id);
 
     /* its row goes, as if a restored backup did not know it */
     test_region_do(region, "DELETE FROM instances WHERE instance_id = '%s'", id);
     test_region_do(region, "SELECT pg_notify('berth_wake', 'hypervisor:" URI "')");
     for (int i = 0; i < 100; i++) {
         g_autofree char *left = test_region_left(region);
-        if (!strstr(left, id) && !strstr(left, "address"))
+        if (!strstr(left, id) && !strstr(left, address))
             return;
         g_usleep(100000);
     }
@@ -253,6 +285,7 @@ int main(int argc, char **argv)
         return 0;
     }
     test_pg_init();
+    ending = g_ptr_array_new_with_free_func(g_free);
     region = test_region_new(URI, 101);
     reconciler = reconcile_start(region->config, region->key, &error);
     g_assert_no_error(error);
@@ -266,8 +299,10 @@ int main(int argc, char **argv)
     g_test_add_func("/instance/power cut behind our back is told", test_power_cut_is_told);
     g_test_add_func("/instance/lost domain ends it", test_lost_domain_ends_instance);
     g_test_add_func("/instance/domain without a row is removed", test_leftover_is_removed);
+    g_test_add_func("/instance/nothing is left of those that ended", test_all_have_ended);
     int status = g_test_run();
     reconcile_stop(reconciler);
     test_region_free(region);
+    g_ptr_array_unref(ending);
     return status;
 }
