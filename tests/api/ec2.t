@@ -321,14 +321,14 @@ with Berth() as berth:
 
     # -- console, tags, network
     tap.ok("Output" not in ec2.get_console_output(InstanceId=ids[1]), "no console yet")
-    served = threading.Timer(0.5, lambda: berth.sql(
+    served = threading.Timer(0.2, lambda: berth.sql(
         "UPDATE console_output SET output = 'boot', at = now(), served = wanted"))
     served.start()
     tap.is_(ec2.get_console_output(InstanceId=ids[1]).get("Output"), "boot",
             "the first to ask waits for what its host has")
     served.join()
     tap.is_(ec2.get_console_output(InstanceId=ids[1])["Output"], "boot", "the next is given that at once")
-    later = threading.Timer(0.5, lambda: berth.sql(
+    later = threading.Timer(0.2, lambda: berth.sql(
         "UPDATE console_output SET output = 'login:', at = now(), served = wanted"))
     later.start()
     tap.is_(ec2.get_console_output(InstanceId=ids[1], Latest=True)["Output"], "login:",

@@ -85,15 +85,16 @@ def hop_limit(guest):
 
     def ttls(method, path, headers):
         guest.call(method, path, headers)
-        seen = set()
-        try:
-            while True:
+        seen, until = set(), time.monotonic() + 0.5
+        while time.monotonic() < until:  # others may never be silent
+            try:
                 packet = sniff.recv(65536)[14:]
-                source_port = struct.unpack("!H", packet[20:22])[0]
-                if packet[9] == 6 and source_port == PORT and b"HTTP/1.1" in packet:
-                    seen.add(packet[8])
-        except socket.timeout:
-            return seen
+            except socket.timeout:
+                break
+            source_port = struct.unpack("!H", packet[20:22])[0]
+            if packet[9] == 6 and source_port == PORT and b"HTTP/1.1" in packet:
+                seen.add(packet[8])
+        return seen
 
     get = ttls("GET", "/latest/meta-data/", {TOKEN: guest.held})
     put = ttls("PUT", "/latest/api/token", {TTL: "60"})
