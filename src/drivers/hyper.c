@@ -179,14 +179,6 @@ static gboolean host_answers(const char *uri, GError **error)
     return TRUE;
 }
 
-static gboolean is_far(const char *uri)
-{
-    g_autoptr(GUri) parsed = g_uri_parse(uri, G_URI_FLAGS_NONE, NULL);
-    const char *host = parsed ? g_uri_get_host(parsed) : NULL;
-
-    return host && *host;
-}
-
 static gboolean events_subscribe(Hyper *hyper, HyperEvent event, gpointer user, GError **error)
 {
     if (!event)
@@ -221,9 +213,7 @@ Hyper *hyper_open(const char *uri, const HyperSettings *settings, HyperEvent eve
     if (!hyper->conn)
         return fail_null(error, HOST_UNREACHABLE, "cannot connect to host \"%s\": %s", uri,
                          virGetLastErrorMessage());
-    /* a socket of this machine tells by itself when the other end is gone */
-    if (is_far(uri))
-        virConnectSetKeepAlive(hyper->conn, KEEPALIVE_SECONDS, KEEPALIVE_MISSES);
+    virConnectSetKeepAlive(hyper->conn, KEEPALIVE_SECONDS, KEEPALIVE_MISSES);
     if (!events_subscribe(hyper, event, user, error))
         return NULL;
     return g_steal_pointer(&hyper);

@@ -33,8 +33,9 @@ void hyper_events_stop(void);
 typedef void (*HyperEvent)(const char *uri, const char *name, gpointer user);
 
 /* -- connection */
-/* Connects; a host of another machine is kept alive. Waits without end for a libvirt that takes
- * connections and does not answer. settings is borrowed; event may be NULL. */
+/* Connects; from then on a libvirt that does not answer for 16 s breaks the connection, in a call
+ * or not. Waits without end for one that takes connections and does not answer. settings is
+ * borrowed; event may be NULL. */
 Hyper *hyper_open(const char *uri, const HyperSettings *settings, HyperEvent event, gpointer user,
                   GError **error);
 /* The caller is done with it: closed, unless it goes back to where it came from. */

@@ -33,9 +33,9 @@ const StepKind step_kinds[] = {
       " OR scheduling_strategy = 'DAEMON' OR steady_at IS NULL"
       " OR steady_at < now() - interval '6 hours' OR EXISTS (SELECT 1 FROM tasks t"
       "  WHERE t.service_id = s.service_id AND t.last_status = 'STOPPED' AND NOT t.counted))",
-      FALSE },
+      LANE_ROWS },
     { "cluster", cluster_step,
-      "SELECT DISTINCT cluster_id::text FROM tasks WHERE last_status = 'PROVISIONING'", FALSE },
+      "SELECT DISTINCT cluster_id::text FROM tasks WHERE last_status = 'PROVISIONING'", LANE_ROWS },
     { "container_instance", container_instance_step,
       "SELECT ci.ci_id::text FROM container_instances ci"
       " LEFT JOIN instances i ON i.instance_id = ci.ec2_instance_id"
@@ -46,13 +46,13 @@ const StepKind step_kinds[] = {
       "(SELECT 1"
       "    FROM tasks t WHERE t.ci_id = ci.ci_id AND t.last_status <> 'STOPPED')), false)"
       "   OR (ci.channel_owner IS NULL) = (ci.lost_at IS NULL) END",
-      FALSE },
-    { "janitor", janitor_step, "VALUES ('region'), ('identity')", TRUE },
-    { "host", host_step, HOSTS_UNSETTLED, TRUE },
-    { "hypervisor", hypervisor_step, NULL, TRUE },
-    { "image", image_step, IMAGES_UNSETTLED, TRUE },
-    { "base", base_step, BASES_UNSETTLED, TRUE },
-    { "instance", instance_step, INSTANCES_UNSETTLED, FALSE },
-    { "bootstrap", bootstrap_step, BOOTSTRAPS_UNSETTLED, TRUE },
-    { NULL, NULL, NULL, FALSE },
+      LANE_ROWS },
+    { "janitor", janitor_step, "VALUES ('region'), ('identity')", LANE_SLOW },
+    { "host", host_step, HOSTS_UNSETTLED, LANE_SLOW },
+    { "hypervisor", hypervisor_step, NULL, LANE_SLOW },
+    { "image", image_step, IMAGES_UNSETTLED, LANE_SLOW },
+    { "base", base_step, BASES_UNSETTLED, LANE_SLOW },
+    { "instance", instance_step, INSTANCES_UNSETTLED, LANE_GUESTS },
+    { "bootstrap", bootstrap_step, BOOTSTRAPS_UNSETTLED, LANE_SLOW },
+    { NULL, NULL, NULL, LANE_ROWS },
 };

@@ -28,7 +28,7 @@ struct Reconciler {
 
 typedef struct {
     Reconciler *reconciler;
-    gboolean slow;
+    StepLane lane;
 } WorkerArgs;
 
 static gboolean stopping(Reconciler *r)
@@ -104,7 +104,7 @@ static void *worker_main(void *arg)
     const StepKind *kind;
     char *id = NULL;
 
-    while ((kind = wake_take(r->world.wakes, args->slow, &id))) {
+    while ((kind = wake_take(r->world.wakes, args->lane, &id))) {
         g_autoptr(GError) error = NULL;
         if (!work_on(r, &claims, kind, id, &error)) {
             log_warn(id, "%s: %s", kind->kind, error->message);
@@ -253,31 +253,36 @@ static gboolean thread_start(Reconciler *r, const char *name, void *(*run)(void 
     return TRUE;
 }
 
-static gboolean workers_start(Reconciler *r, gboolean slow, guint count, GError **error)
+static guint lane_workers(const Config *config, StepLane lane)
 {
-    for (guint i = 0; i < count; i++) {
+    return lane == LANE_GUESTS ? config->reconcile_workers : config->reconcile_workers / 2 + 1;
+}
+
+static gboolean workers_start(Reconciler *r, StepLane lane, GError **error)
+{
+    static const char *const names[LANE__COUNT] = { "step", "guest-step", "slow-step" };
+
+    for (guint i = 0; i < lane_workers(r->config, lane); i++) {
         g_autofree WorkerArgs *args = g_new0(WorkerArgs, 1);
         args->reconciler = r;
-        args->slow = slow;
-        if (!thread_start(r, slow ? "slow-step" : "step", worker_main, args, error))
+        args->lane = lane;
+        if (!thread_start(r, names[lane], worker_main, args, error))
             return FALSE;
         g_steal_pointer(&args);
     }
     return TRUE;
 }
 
-static guint slow_workers(const Config *config)
-{
-    return config->reconcile_workers / 2 + 1;
-}
-
 static void world_open(World *world, const Config *config, const guint8 *master_key)
 {
-    guint sessions = config->reconcile_workers + slow_workers(config) + 1;
+    guint sessions = 1; /* the sweep's */
+
+    for (StepLane lane = 0; lane < LANE__COUNT; lane++)
+        sessions += lane_workers(config, lane);
 
     world->config = config;
     memcpy(world->master_key, master_key, CRYPTO_KEY_SIZE);
-    world->identity = db_pool_new(config->identity_dsn, ROLE, slow_workers(config));
+    world->identity = db_pool_new(config->identity_dsn, ROLE, lane_workers(config, LANE_SLOW));
     world->region = db_pool_new(config->region_dsn, ROLE, sessions);
     world->wakes = wake_queue_new(step_kinds);
     world->hosts = host_pool_new(config, world->region, world->wakes);
@@ -297,8 +302,8 @@ Reconciler *reconcile_start(const Config *config, const guint8 master_key[CRYPTO
     pthread_cond_init(&r->nudge, &monotonic);
     pthread_condattr_destroy(&monotonic);
     world_open(&r->world, config, master_key);
-    if (!hyper_events_start(error) || !workers_start(r, FALSE, config->reconcile_workers, error) ||
-        !workers_start(r, TRUE, slow_workers(config), error) ||
+    if (!hyper_events_start(error) || !workers_start(r, LANE_ROWS, error) ||
+        !workers_start(r, LANE_GUESTS, error) || !workers_start(r, LANE_SLOW, error) ||
         !thread_start(r, "sweep", sweeper_main, r, error) ||
         !thread_start(r, "listen", listener_main, r, error))
         return NULL;

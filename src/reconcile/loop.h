@@ -1,9 +1,9 @@
 /*
  * reconcile/loop.h - the threads that turn wakes into steps
  *
- * Workers (config reconcile.workers fast ones, half as many slow ones), one thread that LISTENs
- * for "berth_wake", one that sweeps, and libvirt's event loop. Several processes may run against
- * one database: claims keep their steps apart. A step that fails is tried again after 1 s,
+ * Workers (config reconcile.workers for guests, half as many for each other lane), one thread that
+ * LISTENs for "berth_wake", one that sweeps, and libvirt's event loop. Several processes may run
+ * against one database: claims keep their steps apart. A step that fails is tried again after 1 s,
  * doubling to 5 min (table "retries"); a permanent failure at once waits 5 min. Logs failures.
  */
 #pragma once

@@ -5,8 +5,6 @@
 #include <string.h>
 #include <time.h>
 
-enum { LANE_FAST, LANE_SLOW, LANE__COUNT };
-
 typedef enum { ENTRY_READY, ENTRY_DELAYED, ENTRY_WORKED } EntryState;
 
 #define NEVER G_MAXINT64
@@ -72,11 +70,6 @@ void wake_queue_free(WakeQueue *queue)
     g_free(queue);
 }
 
-static int entry_lane(const Entry *entry)
-{
-    return entry->kind->slow ? LANE_SLOW : LANE_FAST;
-}
-
 static int compare_due(gconstpointer a, gconstpointer b, gpointer user G_GNUC_UNUSED)
 {
     const Entry *x = a, *y = b;
@@ -87,7 +80,7 @@ static int compare_due(gconstpointer a, gconstpointer b, gpointer user G_GNUC_UN
 /* Puts an entry that is in no list where due_ms says. */
 static void entry_place(WakeQueue *queue, Entry *entry, gint64 due_ms)
 {
-    int lane = entry_lane(entry);
+    StepLane lane = entry->kind->lane;
 
     entry->due_ms = due_ms;
     entry->again_ms = NEVER;
@@ -152,7 +145,7 @@ void wake_push_after(WakeQueue *queue, const char *kind, const char *id, gint64 
 }
 
 /* Moves what is due to the ready list; returns when the next one will be due, or NEVER. */
-static gint64 ripen(WakeQueue *queue, int lane)
+static gint64 ripen(WakeQueue *queue, StepLane lane)
 {
     gint64 now_ms = clock_mono_ms();
 
@@ -167,7 +160,7 @@ static gint64 ripen(WakeQueue *queue, int lane)
     return NEVER;
 }
 
-static void wait_until(WakeQueue *queue, int lane, gint64 due_ms)
+static void wait_until(WakeQueue *queue, StepLane lane, gint64 due_ms)
 {
     struct timespec until = { .tv_sec = due_ms / 1000, .tv_nsec = due_ms % 1000 * 1000000 };
 
@@ -177,9 +170,8 @@ static void wait_until(WakeQueue *queue, int lane, gint64 due_ms)
         pthread_cond_timedwait(&queue->changed[lane], &queue->lock, &until);
 }
 
-const StepKind *wake_take(WakeQueue *queue, gboolean slow, char **ret_id)
+const StepKind *wake_take(WakeQueue *queue, StepLane lane, char **ret_id)
 {
-    int lane = slow ? LANE_SLOW : LANE_FAST;
     const StepKind *kind = NULL;
 
     pthread_mutex_lock(&queue->lock);

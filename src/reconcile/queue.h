@@ -3,8 +3,8 @@
  *
  * An object (kind, id) is waiting (ready or due later), being worked on, or not here. A wake of
  * an object that is being worked on is kept until wake_done, so no change is missed and no two
- * steps of this process overlap. Slow kinds have a lane of their own. Locks itself; any thread
- * may push, libvirt's callbacks too. Delays are milliseconds.
+ * steps of this process overlap. Each lane is a queue of its own. Locks itself; any thread may
+ * push, libvirt's callbacks too. Delays are milliseconds.
  */
 #pragma once
 
@@ -23,7 +23,7 @@ void wake_push_after(WakeQueue *queue, const char *kind, const char *id, gint64 
 
 /* Waits for an object of this lane; NULL when the queue was closed. Caller frees *ret_id and
  * says wake_done when the step is over. */
-const StepKind *wake_take(WakeQueue *queue, gboolean slow, char **ret_id);
+const StepKind *wake_take(WakeQueue *queue, StepLane lane, char **ret_id);
 void wake_done(WakeQueue *queue, const StepKind *kind, const char *id);
 
 /* wake_take returns NULL from now on. */

@@ -35,11 +35,20 @@ typedef enum {
 typedef StepResult (*StepFunction)(World *world, const char *id, gint64 *ret_again_ms,
                                    GError **error);
 
+/* Workers of one lane never wait for what another's do: a hypervisor that stands still holds up no
+ * task, and a copy no start. */
+typedef enum {
+    LANE_ROWS,   /* touches the database alone */
+    LANE_GUESTS, /* short calls of libvirt */
+    LANE_SLOW,   /* may take seconds: SSH, copying, a look at a whole host */
+    LANE__COUNT
+} StepLane;
+
 typedef struct {
     const char *kind; /* "instance" */
     StepFunction step;
     const char *unsettled_sql; /* ids (text) of rows the sweep must look at */
-    gboolean slow;             /* may take seconds (SSH, copying): worked on by other workers */
+    StepLane lane;
 } StepKind;
 
 /* reconcile/kinds.c: every kind there is; ends with a NULL kind. */
