@@ -108,15 +108,32 @@ static gboolean remove_user(const Install *in, GError **error)
 }
 
 /* -- guests, volumes, pools, networks */
-static gboolean remove_guests(const Install *in, GError **error)
+static gboolean remove_guests(const Install *in, GPtrArray *unreached, GError **error)
 {
     guint count = 0;
 
     ui_step("instances and networks");
-    if (!sweep_remove(in, &count, error))
+    if (!sweep_remove(in, &count, unreached, error))
         return FALSE;
-    ui_step_done("%u instances removed", count);
+    if (unreached->len)
+        ui_step_done("%u instances removed; %u hosts not reached", count, unreached->len);
+    else
+        ui_step_done("%u instances removed", count);
     return TRUE;
+}
+
+/* Nothing but the mark on the objects tells any more what is left: so say how to remove it. */
+static gboolean tell_unreached(const Install *in, const GPtrArray *unreached, GError **error)
+{
+    g_autofree char *by_hand = sweep_by_hand(in);
+
+    if (unreached->len == 0)
+        return TRUE;
+    for (guint i = 0; i < unreached->len; i++)
+        ui_note("not cleaned: host %s", (const char *)unreached->pdata[i]);
+    ui_note("when it answers again, as root on that machine:\n%s", by_hand);
+    return fail(error, HOST_UNREACHABLE,
+                "all is removed but what lies on %u hosts that were not reached", unreached->len);
 }
 
 /* Hosts that were added since the last "berth up", as long as there is somebody to ask. */
@@ -160,11 +177,14 @@ static gboolean run_destroy(Cli *cli, GError **error)
     if ((!cli_flag(cli, "yes") && !confirm(config, error)) || !up_lock(config, error))
         return FALSE;
     g_autoptr(Install) in = install_new(config);
+    g_autoptr(GPtrArray) unreached = g_ptr_array_new_with_free_func(g_free);
     learn_hosts(cli, in);
     /* berthd first: it would make everything anew */
-    if (down_daemon(in, "berthd", error) && remove_guests(in, error) &&
+    if (down_daemon(in, "berthd", error) && remove_guests(in, unreached, error) &&
         down_daemon(in, "registry", error) && down_daemon(in, "postgresql", error) &&
         down_libvirt(in, error) && remove_user(in, error) && remove_files(cli, in, error)) {
+        if (!tell_unreached(in, unreached, error))
+            return FALSE;
         ui_note("nothing of installation \"%s\" is left", config->name);
         return TRUE;
     }
@@ -177,7 +197,10 @@ static const Option destroy_options[] = { { "yes", NULL, "do not ask" }, { 0 } }
 const Command destroy_commands[] = {
     { "destroy", "", 0, 0, "remove everything of this installation",
       "Instances, volumes, pools, networks, database, images, keys, settings, the system user.\n"
-      "Works when berthd and the database are dead: what is ours carries our mark. Libvirt\n"
+      "Works when berthd and the database are dead: what is ours carries our mark. A host that "
+      "does\n"
+      "not answer is named, with what to type there when it does; the exit code is 1 then. "
+      "Libvirt\n"
       "objects of others are never touched; packages stay installed.",
       "sudo berth destroy\nsudo berth destroy --yes --root /srv/trial", destroy_options,
       run_destroy, FALSE },

@@ -67,7 +67,9 @@ gboolean local_libvirt_start(const Install *in, const char **ret_how, GError **e
 /* Whether "virsh LIST" names anything but what is ours. */
 static gboolean others_have(const Install *in, const char *list)
 {
-    const char *const argv[] = { "virsh", "-c", "qemu:///system", list, "--name", NULL };
+    /* one that stands still answers nothing */
+    const char *const argv[] = { "timeout",        "20", "virsh",  "-c",
+                                 "qemu:///system", list, "--name", NULL };
     g_autofree char *output = NULL;
     g_autofree char *network = g_strconcat(in->config->name, "-net", NULL);
     g_autofree char *console = g_strconcat(in->config->name, "-console", NULL);

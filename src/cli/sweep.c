@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #define SHUTDOWN_MS 60000
+#define OPEN_MS     20000
 
 typedef gboolean (*HostAct)(Hyper *hyper, guint *count, GError **error);
 
@@ -37,12 +38,26 @@ static GPtrArray *host_uris(const Install *in)
     return uris;
 }
 
-/* Runs act on every host. */
-static gboolean each_host(const Install *in, HostAct act, guint *count, GError **error)
+static gboolean on_host(const Install *in, const char *uri, const HyperSettings *settings,
+                        HostAct act, guint *count, GError **error)
+{
+    const char *how;
+
+    if (strcmp(uri, "qemu:///system") == 0 && !local_libvirt_runs() &&
+        !local_libvirt_start(in, &how, error))
+        return FALSE;
+    g_autoptr(Hyper) hyper = hyper_open_within(uri, settings, OPEN_MS, error);
+    return hyper && act(hyper, count, error);
+}
+
+/* Runs act on every host; the first failure is told when all have had their turn. What was not
+ * reached is a failure unless unreached takes it. */
+static gboolean each_host(const Install *in, HostAct act, guint *count, GPtrArray *unreached,
+                          GError **error)
 {
     g_autoptr(GPtrArray) uris = host_uris(in);
+    g_autoptr(GError) first = NULL;
     g_autofree char *uuid = NULL;
-    const char *how;
 
     /* without it nothing of ours was ever made there */
     if (!g_file_get_contents(in->install_id, &uuid, NULL, NULL))
@@ -53,15 +68,18 @@ static gboolean each_host(const Install *in, HostAct act, guint *count, GError *
                                      .cidr = in->config->network_cidr };
     for (guint i = 0; i < uris->len; i++) {
         const char *uri = g_ptr_array_index(uris, i);
-        if (strcmp(uri, "qemu:///system") == 0 && !local_libvirt_runs() &&
-            !local_libvirt_start(in, &how, error))
-            return FALSE;
-        g_autoptr(Hyper) hyper = hyper_open(uri, &settings, NULL, NULL, error);
-        if (!hyper || !act(hyper, count, error))
-            return fail_prefix(error, "host %s (to leave what is there, take its line out of %s)",
-                               uri, in->hosts_file);
+        g_autoptr(GError) cause = NULL;
+        if (on_host(in, uri, &settings, act, count, &cause))
+            continue;
+        if (unreached && error_is(cause, ERROR_HOST_UNREACHABLE))
+            g_ptr_array_add(unreached, g_strdup_printf("%s: %s", uri, cause->message));
+        else if (!first && !fail_prefix(&cause, "host %s", uri))
+            first = g_steal_pointer(&cause);
     }
-    return TRUE;
+    if (!first)
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&first));
+    return FALSE;
 }
 
 /* -- removing */
@@ -108,13 +126,26 @@ static void remove_traces(const Install *in)
     rmdir(state);
 }
 
-gboolean sweep_remove(const Install *in, guint *ret_count, GError **error)
+gboolean sweep_remove(const Install *in, guint *ret_count, GPtrArray *unreached, GError **error)
 {
     *ret_count = 0;
-    if (!each_host(in, remove_from_host, ret_count, error))
+    if (!each_host(in, remove_from_host, ret_count, unreached, error))
         return FALSE;
     remove_traces(in);
     return TRUE;
+}
+
+char *sweep_by_hand(const Install *in)
+{
+    const char *n = in->config->name;
+
+    return g_strdup_printf(
+        "for d in $(virsh list --all --name | grep -E '^%s-(i|kvm-trial)-'); do virsh destroy $d;"
+        " virsh undefine $d; done\n"
+        "for p in %s %s-console; do virsh pool-destroy $p; virsh pool-undefine $p; done\n"
+        "virsh net-destroy %s-net; virsh net-undefine %s-net\n"
+        "rm -r /var/lib/libvirt/images/%s /var/lib/libvirt/images/%s-console",
+        n, n, n, n, n, n, n);
 }
 
 /* -- powering off */
@@ -153,5 +184,5 @@ static gboolean power_off_host(Hyper *hyper, guint *count, GError **error)
 gboolean sweep_power_off(const Install *in, guint *ret_count, GError **error)
 {
     *ret_count = 0;
-    return each_host(in, power_off_host, ret_count, error);
+    return each_host(in, power_off_host, ret_count, NULL, error);
 }

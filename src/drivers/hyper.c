@@ -219,6 +219,95 @@ Hyper *hyper_open(const char *uri, const HyperSettings *settings, HyperEvent eve
     return g_steal_pointer(&hyper);
 }
 
+/* An opening that may be given up: whoever comes last frees it. */
+typedef struct {
+    pthread_mutex_t lock; /* guards all below but what the thread is given */
+    pthread_cond_t ended;
+    char *uri;
+    const HyperSettings *settings; /* only until it is given up */
+    gboolean over;                 /* the thread has done its part, or nobody waits any more */
+    Hyper *hyper;
+    GError *cause;
+} Opening;
+
+static void opening_free(Opening *opening)
+{
+    hyper_release(opening->hyper);
+    g_clear_error(&opening->cause);
+    pthread_cond_destroy(&opening->ended);
+    pthread_mutex_destroy(&opening->lock);
+    g_free(opening->uri);
+    g_free(opening);
+}
+
+/* TRUE for the second who is done with it. */
+static gboolean opening_leave(Opening *opening)
+{
+    gboolean second = opening->over;
+
+    opening->over = TRUE;
+    pthread_cond_signal(&opening->ended);
+    pthread_mutex_unlock(&opening->lock);
+    return second;
+}
+
+static void *opening_main(void *arg)
+{
+    Opening *opening = arg;
+    g_autoptr(GError) cause = NULL;
+    Hyper *hyper = hyper_open(opening->uri, opening->settings, NULL, NULL, &cause);
+
+    pthread_mutex_lock(&opening->lock);
+    opening->hyper = hyper;
+    opening->cause = g_steal_pointer(&cause);
+    if (opening_leave(opening))
+        opening_free(opening);
+    return NULL;
+}
+
+/* With the lock held, which it leaves: what has come of it by then. */
+static Hyper *opening_take(Opening *opening, guint timeout_ms, GError **error)
+{
+    gint64 until_ms = clock_mono_ms() + timeout_ms;
+    struct timespec until = { .tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000 };
+
+    while (!opening->over && clock_mono_ms() < until_ms)
+        pthread_cond_timedwait(&opening->ended, &opening->lock, &until);
+    Hyper *hyper = g_steal_pointer(&opening->hyper);
+    if (opening->cause)
+        g_propagate_error(error, g_steal_pointer(&opening->cause));
+    else if (!hyper)
+        fail(error, HOST_UNREACHABLE, "host \"%s\": its libvirt does not answer", opening->uri);
+    if (opening_leave(opening))
+        opening_free(opening);
+    return hyper;
+}
+
+Hyper *hyper_open_within(const char *uri, const HyperSettings *settings, guint timeout_ms,
+                         GError **error)
+{
+    Opening *opening = g_new0(Opening, 1);
+    pthread_condattr_t monotonic;
+    pthread_t thread;
+
+    opening->uri = g_strdup(uri);
+    opening->settings = settings;
+    pthread_mutex_init(&opening->lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&opening->ended, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    pthread_mutex_lock(&opening->lock);
+    int cause = pthread_create(&thread, NULL, opening_main, opening);
+    if (cause) {
+        pthread_mutex_unlock(&opening->lock);
+        opening_free(opening);
+        return fail_null(error, UNAVAILABLE, "cannot start a thread: %s", g_strerror(cause));
+    }
+    pthread_detach(thread);
+    return opening_take(opening, timeout_ms, error);
+}
+
 void hyper_on_idle(Hyper *hyper, HyperIdle idle, gpointer user)
 {
     hyper->idle = idle;

@@ -38,6 +38,10 @@ typedef void (*HyperEvent)(const char *uri, const char *name, gpointer user);
  * borrowed; event may be NULL. */
 Hyper *hyper_open(const char *uri, const HyperSettings *settings, HyperEvent event, gpointer user,
                   GError **error);
+/* The same without events, by a thread that is left behind after timeout_ms: then HOST_UNREACHABLE.
+ * For programs that end soon. */
+Hyper *hyper_open_within(const char *uri, const HyperSettings *settings, guint timeout_ms,
+                         GError **error);
 /* The caller is done with it: closed, unless it goes back to where it came from. */
 void hyper_release(Hyper *hyper);
 /* Instead of being closed by hyper_release, it is offered to idle: TRUE takes it. NULL: no more. */
