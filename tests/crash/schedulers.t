@@ -308,6 +308,8 @@ with Berth(role="all") as berth:
                                    RootDeviceName="/dev/xvda")["ImageId"]
         admin.put_instance_type(InstanceType="lab1.small", VCpus=1, MemoryMiB=128)
         admin.add_host(Uri="test:///default", ZoneName="home-1a", SharePercent=50)
+        berth.role = "api"
+        mortal.start()  # nobody looks at the host any more, and calls it down
         berth.sql("UPDATE images SET state = 'available', disk_format = 'qcow2',"
                   " disk_sha256 = repeat('0', 64), disk_bytes = 1000, virtual_bytes = 2147483648")
         berth.sql("UPDATE hosts SET state = 'up', vcpus = 64, memory_mib = 65536, architecture = 'x86_64',"

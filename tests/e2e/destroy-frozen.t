@@ -33,7 +33,7 @@ check "an instance runs there" within 90 runs
 
 hosts freeze 1
 begin=$SECONDS
-timeout 240 berth destroy --yes >"$scratch_root.out" 2>&1
+timeout 240 "$build/berth" destroy --yes >"$scratch_root.out" 2>&1
 code=$?
 remark <"$scratch_root.out"
 check "destroy ends, and says by its exit code that something is left" test $code = 1
