@@ -262,4 +262,6 @@ with Berth(role="all", config="[agents]\nlost_seconds=3\n[reconcile]\nsweep_seco
            "gone once more, with no sweep for 600 s, it is given up again")
     for agent in agents:
         agent.kill()
+    if tap.failed:
+        berth.show_log(60)
 tap.done()

@@ -173,7 +173,8 @@ try:
             daemon.client("berth").create_zone(ZoneName="home-1a")
             rig.start_agent(BERTH_ENDPOINT=daemon.endpoint, BERTH_CA=daemon.ca, AWS_SESSION_TOKEN="",
                             AWS_ACCESS_KEY_ID=daemon.access_key, AWS_SECRET_ACCESS_KEY=daemon.secret_key,
-                            BERTH_INSTANCE_ID="", BERTH_CLUSTER="")
+                            BERTH_INSTANCE_ID="", BERTH_CLUSTER="",
+                            BERTH_PULL_RETRY="1s")  # long enough for a failure between two tries to be seen
             within(20, lambda: client.list_clusters()["clusterArns"] and
                    client.list_container_instances()["containerInstanceArns"])
             secrets(rig, daemon, client)
