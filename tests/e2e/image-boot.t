@@ -1,12 +1,13 @@
 #!/bin/bash
 # image-boot.t - the container-optimised machine image in a real guest, by plain QEMU under TCG
 #
-# IMAGE=DIR uses an image already built (default: build/images/ecs-optimized, built when it is not
-# there). Prints the seconds of wall clock and of the guest's CPU time at each step.
+# IMAGE=DIR uses an image already built (default: build/images/ecs-optimized, which is made to have
+# this build's agent in it). Prints the seconds of wall clock and of the guest's CPU time at each step.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
-image=${IMAGE:-build/images/ecs-optimized}
+build=${BUILD:-build}
+image=${IMAGE:-$build/images/ecs-optimized}
 boot_s=60 stop_s=30
 checks=0
 ok() { checks=$((checks + 1)); echo "ok $checks - $1"; }
@@ -14,8 +15,8 @@ not_ok() { checks=$((checks + 1)); echo "not ok $checks - $1"; }
 check() { if "${@:2}"; then ok "$1"; else not_ok "$1"; fi; }
 bail() { echo "Bail out! $*"; exit 1; }
 
-[[ -e $image/image.json || -n ${IMAGE:-} ]] ||
-    images/build.sh ecs-optimized "$image" | sed 's/^/# /'
+[[ -n ${IMAGE:-} ]] ||
+    images/build.sh --agent "$build/berth-agent.tar" ecs-optimized "$image" | sed 's/^/# /'
 [[ -e $image/image.json ]] || bail "no image in $image"
 image=$(realpath "$image")
 work=$(mktemp -d)
@@ -104,10 +105,15 @@ await_gone() {
         sleep 0.1
     done
 }
-guest() {
+# One connection for all that is asked after the first login, which costs the guest a second each.
+to_guest() {
     ssh -F none -o BatchMode=yes -o StrictHostKeyChecking=yes -o UserKnownHostsFile="$work/known" \
-        -o IdentitiesOnly=yes -o ConnectTimeout=5 -i "$work/key" -p "$ssh_port" "${user:-admin}@127.0.0.1" "$@"
+        -o IdentitiesOnly=yes -o ConnectTimeout=5 -o "ControlPath=$work/%C" -i "$work/key" -p "$ssh_port" \
+        "$@"
 }
+guest() { to_guest admin@127.0.0.1 "$@"; }
+shared_open() { to_guest -fNM admin@127.0.0.1 </dev/null >/dev/null 2>&1; }
+shared_close() { to_guest -O exit admin@127.0.0.1 2>/dev/null; }
 has_key() { [[ $(<"$work/hostkey") == "ssh-ed25519 AAAA"*$'\n'* || $(wc -l <"$work/hostkey") -gt 0 ]]; }
 login() { guest true 2>"$work/ssh.log"; }
 banner() { timeout 2 bash -c "exec 3<>/dev/tcp/127.0.0.1/$ssh_port; read -r -t 1 line <&3; [[ \$line == SSH-2.0-* ]]" 2>/dev/null; }
@@ -126,6 +132,7 @@ check "sshd answers" within "$boot_s" banner
 stamp "SSH banner"
 check "admin logs in with the key, to the reported host key" within 20 login
 stamp "SSH login"
+check "a second login stays for what follows" shared_open
 check "root may not log in" bash -c "! ssh -F none -o BatchMode=yes -o UserKnownHostsFile=$work/known -i $work/key -p $ssh_port root@127.0.0.1 true 2>/dev/null"
 check "no way in but keys" grep -q '(publickey)' <(ssh -F none -o BatchMode=yes -o UserKnownHostsFile="$work/known" -o PubkeyAuthentication=no -p "$ssh_port" admin@127.0.0.1 true 2>&1)
 check "admin may sudo without a password" guest sudo -n true
@@ -168,6 +175,7 @@ check "no unit was dropped from the boot" guest "! sudo journalctl --boot --no-p
 check "the root file system has its full size" guest "test \$(df --output=size -m / | tail -n 1) -gt 7500"
 guest free -m | sed 's/^/# /'
 
+shared_close
 first_key=$(head -n 1 "$work/hostkey")
 power_button
 check "the power button ends it cleanly" await_gone "$stop_s"
