@@ -366,14 +366,17 @@ static gboolean accept_one(AgentEngine *engine, const json_t *tree)
         log_error("-", "a task without a valid ARN was sent");
         return FALSE;
     }
+    AgentTask *task = agent_engine_find(engine, arn);
+    if (task && task->status == TASK_STOPPED)
+        agent_report_again(task);
     if (is_stop(tree)) {
         if (!agent_engine_stop(engine, arn))
             take_on_stopped(engine, arn, id, "TaskStateError: the agent does not know this task");
         return TRUE;
     }
-    if (agent_engine_find(engine, arn))
+    if (task)
         return TRUE;
-    AgentTask *task = agent_payload_task(tree, &cause);
+    task = agent_payload_task(tree, &cause);
     if (task) {
         log_info(id, "taken on: %s:%s", task->family, task->version);
         take_on(engine, task);

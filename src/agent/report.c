@@ -74,6 +74,14 @@ json_t *agent_report_body(const AgentTask *task, const char *cluster, AgentSaid 
     return body;
 }
 
+void agent_report_again(AgentTask *task)
+{
+    task->reported = TASK_PENDING;
+    for (guint i = 0; i < task->containers->len; i++)
+        agent_task_container(task, i)->reported = AT_NONE;
+    task->dirty = TRUE;
+}
+
 void agent_report_accepted(AgentTask *task, const AgentSaid *said, gint64 now_us)
 {
     task->reported = MAX(task->reported, said->status);

@@ -25,5 +25,7 @@ typedef enum {
 AgentReportDue agent_report_due(const AgentTask *task);
 /* The request's tree; ret_said is what it says. Caller owns. */
 json_t *agent_report_body(const AgentTask *task, const char *cluster, AgentSaid *ret_said);
+/* Has all of a task said once more: who asks for it has not heard of its end. */
+void agent_report_again(AgentTask *task);
 /* Records that what was said needs no more saying. now_us begins the wait for clean-up. */
 void agent_report_accepted(AgentTask *task, const AgentSaid *said, gint64 now_us);

@@ -159,11 +159,13 @@ def rows_gone(m, copies, arn, old, lone):
 
 def older_copy(m, copies, old):
     """Payloads after the copy was made must not make the agent deaf to what the copy sends."""
-    stays, arn = m.run(), m.connected()
+    stays, ends, arn = m.run(), m.run(), m.connected()
     container = m.rig.containers(stays)
     copies.make("older")
     m.connected()
     after = {m.run() for _ in range(3)}
+    m.ecs.stop_task(task=ends)
+    m.berth.wait_for(lambda: m.task(ends)["lastStatus"] == "STOPPED", SLOW, 0.2)
     number = lambda: int(m.berth.sql("SELECT max(sequence) FROM container_instances")[0][0])
     last = number()
     m.away()
@@ -177,6 +179,10 @@ def older_copy(m, copies, old):
     tap.is_((m.rig.containers(stays), m.task(stays)["lastStatus"], m.service()), (container, "RUNNING", old),
             "an older copy: those that it knows go on where they were")
     tap.ok(after.isdisjoint(m.runs()), "none of them twice")
+    tap.is_(m.task(ends)["lastStatus"], "RUNNING", "an older copy: a task that ended since runs for it")
+    m.ecs.stop_task(task=ends)
+    tap.ok(m.berth.wait_for(lambda: m.task(ends)["lastStatus"] == "STOPPED", SLOW, 0.2) and "exitCode" in m.task(ends)["containers"][0],
+           "until it is stopped: the agent tells its end once more", m.task(ends))
     return stays
 
 
