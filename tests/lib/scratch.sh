@@ -34,8 +34,20 @@ within() {
     done
 }
 
+# free_port FROM: one of the 4000 from there. Below 32768: from there on the kernel takes ports for
+# connections, between this look and the use.
 free_port() {
-    /usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+    /usr/bin/python3 - "$1" <<'END'
+import random, socket, sys
+first = int(sys.argv[1])
+for port in random.sample(range(first, first + 4000), 4000):
+    try:
+        socket.socket().bind(("", port))
+    except OSError:
+        continue
+    print(port)
+    break
+END
 }
 
 # A /16 in 10/8 that no route leads to.
@@ -55,8 +67,8 @@ scratch_new() {
     [[ -x $build/berth && -x $build/berthd ]] || bail "no programs in $build: run make"
     scratch_name=t$$
     scratch_root=$(mktemp -d "/var/tmp/berth-$scratch_name.XXXX")
-    scratch_port=$(free_port)
-    scratch_registry_port=$(free_port)
+    scratch_port=$(free_port 20000)
+    scratch_registry_port=$(free_port 24000)
     scratch_cidr=$(free_network)
     chmod 755 "$scratch_root"
     mkdir -p "$scratch_root/etc/berth"
@@ -66,7 +78,7 @@ root=$scratch_root
 name=$scratch_name
 [api]
 listen_port=$scratch_port
-channel_port=$(free_port)
+channel_port=$(free_port 28000)
 [hosts]
 bridge=b$scratch_name
 network_cidr=$scratch_cidr
