@@ -12,6 +12,7 @@
 
 typedef struct {
     gint64 current, total; /* total 0: not known yet */
+    gboolean here;         /* before the pull */
     gboolean come;
     gboolean done;
 } Layer;
@@ -54,6 +55,7 @@ static void sum_up(const DockerPullReader *reader, DockerProgress *sum)
     GHashTableIter iter;
     gpointer value;
     double parts = 0;
+    guint missing = 0;
     gboolean known = TRUE;
 
     *sum = (DockerProgress){ .unpacking = TRUE };
@@ -66,15 +68,16 @@ static void sum_up(const DockerPullReader *reader, DockerProgress *sum)
         sum->current_bytes += layer->current;
         sum->total_bytes += layer->total;
         known = known && (layer->come || layer->total > 0);
+        missing += layer->here ? 0 : 1;
         if (layer->come)
-            parts += 1;
+            parts += layer->here ? 0 : 1;
         else if (layer->total > 0)
             parts += (double)layer->current / (double)layer->total;
     }
     if (known && sum->total_bytes > 0)
         sum->percent = (guint)(100 * sum->current_bytes / sum->total_bytes);
     else if (sum->layers > 0)
-        sum->percent = (guint)(100 * parts / sum->layers);
+        sum->percent = missing > 0 ? (guint)(100 * parts / missing) : 100;
 }
 
 /* What a line says of a layer; FALSE when it is about none. */
@@ -95,6 +98,7 @@ static gboolean take_status(Layer *layer, const char *status, const json_t *deta
     if (!done && strcmp(status, "Download complete") != 0 &&
         strcmp(status, "Verifying Checksum") != 0 && strcmp(status, "Extracting") != 0)
         return FALSE;
+    layer->here = layer->here || strcmp(status, "Already exists") == 0;
     layer->come = TRUE;
     layer->current = layer->total;
     layer->done = layer->done || done;

@@ -192,6 +192,7 @@ static void keep_last(const DockerProgress *progress, gpointer user)
 
     g_assert_cmpint(progress->current_bytes, >=, last->current_bytes);
     g_assert_cmpuint(progress->layers_done, >=, last->layers_done);
+    g_assert_cmpuint(progress->percent, >=, last->percent);
     *last = *progress;
 }
 
