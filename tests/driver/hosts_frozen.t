@@ -42,9 +42,19 @@ def task_runs(ecs):
     tap.ok(time.monotonic() - began < ANSWER_S, "soon")
 
 
+def service_follows(ecs, count):
+    """A service is brought to its count by the workers for rows."""
+    quickly("UpdateService", lambda: ecs.update_service(service="web", desiredCount=count))
+    began = time.monotonic()
+    within(60, "the service has %d tasks" % count, lambda: ecs.describe_services(
+        services=["web"])["services"][0]["runningCount"] == count)
+    tap.ok(time.monotonic() - began < ANSWER_S, "soon")
+
+
 def calls(region, pool, ecs, first):
     ids = quickly("RunInstances", lambda: region.launch(INSTANCES))
     time.sleep(1)  # so that every worker that may has met the host
+    service_follows(ecs, 2)
     task_runs(ecs)
     told = quickly("DescribeInstances", region.living)
     tap.is_(len(told), INSTANCES + 1, "all of them")
@@ -56,6 +66,12 @@ def calls(region, pool, ecs, first):
     return ids
 
 
+def breaks(berth):
+    """Whether a call that was under way has ended, which leaves no lasting trace but the log's."""
+    with open(berth.log) as log:
+        return "connection broke" in log.read()
+
+
 def is_down(region, pool, ecs):
     down = within(AWAY_S, "the host is told to be down", lambda: pool.is_down(pool.one))
     tap.ok(any(w in down["Detail"] for w in ("connection broke", "does not answer")),
@@ -63,6 +79,7 @@ def is_down(region, pool, ecs):
     tap.raises("InsufficientInstanceCapacity",
                lambda: quickly("RunInstances", lambda: region.launch(1)),
                "a launch is refused, with the reason", message="is down: ")
+    service_follows(ecs, 1)
     task_runs(ecs)
     tap.like(quickly("Explain", lambda: pool.why(pool.one)), "not reached since", "why tells since when")
 
@@ -77,12 +94,14 @@ with FarHosts(1) as far, Berth(role="all", config="[reconcile]\nsweep_seconds=2\
     agents.start()
     ecs.register_task_definition(family="web", containerDefinitions=[
         {"name": "web", "image": "busybox", "memory": 64}])
+    ecs.create_service(serviceName="web", taskDefinition="web", desiredCount=0)
     first = region.launch(1)
     within(AWAY_S, "an instance runs", lambda: is_running(region, first))
     signal(far, "STOP")
     try:
         ids = calls(region, pool, ecs, first[0])
         is_down(region, pool, ecs)
+        within(AWAY_S, "calls that were under way have ended", lambda: breaks(berth))
     finally:
         signal(far, "CONT")
     within(AWAY_S, "it moves again: it is well", lambda: pool.is_well(pool.one))

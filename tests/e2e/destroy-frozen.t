@@ -45,7 +45,7 @@ hosts thaw 1
 answers() { timeout 10 tests/lib/hosts.sh inside "$far" 1 virsh -q list >/dev/null 2>&1; }
 check "the host moves again" within 60 answers
 check "with what was there" grep -qF "$scratch_name-$instance" <<<"$(left)"
-sed -n '/^when it answers again/,$p' "$scratch_root.out" | sed '1d;/^berth: /,$d' >"$scratch_root.sh"
+sed -n '/^when it answers again/,$p' "$scratch_root.out" | sed '1d;/^berth /,$d' >"$scratch_root.sh"
 check "what destroy said is typed there" hosts inside 1 bash "$scratch_root.sh"
 check "and nothing is left" test -z "$(left)"
 rm -f "$scratch_root.out" "$scratch_root.sh"
