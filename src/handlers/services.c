@@ -97,8 +97,7 @@ static gboolean read_placement(const Request *rq, EcsService *s, GError **error)
 
 static void read_details(const Request *rq, EcsService *s)
 {
-    static const char *const kept[] = { "propagateTags", "enableECSManagedTags",
-                                        "deploymentController" };
+    static const char *const kept[] = { "propagateTags", "enableECSManagedTags" };
 
     for (gsize i = 0; i < G_N_ELEMENTS(kept); i++)
         if (request_member(rq, kept[i]))
