@@ -91,7 +91,9 @@ static void run_create(AgentActJob *job)
     job->docker_id = docker_create(job->docker, job->docker_name, job->spec,
                                    "com.amazonaws.ecs.task-arn", &job->is_new, &job->error);
     FAULT_POINT("agent.created");
-    if (job->docker_id)
+    if (job->is_new)
+        job->seen = docker_container_new(job->docker_id);
+    else if (job->docker_id)
         look(job);
 }
 

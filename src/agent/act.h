@@ -2,7 +2,8 @@
  * agent/act.h - one act on one container, done in a worker thread
  *
  * The record holds copies only. After agent_act_run the container was looked at, whatever the act
- * came to, so that the step records what is and not what was asked for.
+ * came to, so that the step records what is and not what was asked for. Only what Docker has just
+ * made is not asked about: the start that follows ends with a look.
  */
 #pragma once
 

@@ -59,14 +59,14 @@ static gboolean save(AgentEngine *engine, AgentTask *task)
 {
     g_autoptr(GError) cause = NULL;
 
-    if (!task->dirty)
+    if (!task->keep_ms)
         return TRUE;
     if (!agent_state_save_task(engine->state, task, &cause)) {
         log_error(task->id, "%s", cause->message);
         agent_engine_wake(engine, clock_mono_ms() + SAVE_RETRY_MS);
         return FALSE;
     }
-    task->dirty = FALSE;
+    task->keep_ms = 0;
     return TRUE;
 }
 
@@ -74,8 +74,21 @@ static void on_settle(gpointer user)
 {
     AgentEngine *engine = user;
 
-    for (guint i = 0; i < engine->tasks->len; i++)
-        save(engine, engine->tasks->pdata[i]);
+    gint64 now_ms = clock_mono_ms();
+
+    for (guint i = 0; i < engine->tasks->len; i++) {
+        AgentTask *task = engine->tasks->pdata[i];
+        if (task->keep_ms > now_ms)
+            loop_timer_hasten(engine->loop, &engine->keeper, task->keep_ms);
+        else
+            save(engine, task);
+    }
+}
+
+/* The end of each turn of the loop writes what is due; this makes a turn of it. */
+static void on_keep(gpointer user)
+{
+    (void)user;
 }
 
 /* -- reporting */
@@ -96,7 +109,7 @@ static void on_sent(gpointer user, const AgentAnswer *answer)
         FAULT_POINT("agent.reported");
         task->send_failures = 0;
         agent_report_accepted(task, &sending->said, clock_now_us());
-        task->dirty = TRUE;
+        agent_task_keep_soon(task);
     } else {
         double delay_ms = SEND_FIRST_MS;
         for (guint i = 0; i < task->send_failures && delay_ms < SEND_MAX_MS; i++)
@@ -196,7 +209,7 @@ static void clean_up(AgentEngine *engine, AgentTask *task)
     }
     if (task->want != WANT_REMOVED) {
         task->want = WANT_REMOVED;
-        task->dirty = TRUE;
+        agent_task_keep(task);
         agent_engine_wake(engine, clock_mono_ms());
         return;
     }
@@ -224,7 +237,7 @@ void agent_engine_step(AgentEngine *engine, AgentTask *task)
         static const char *const names[] = { "pending", "running", "stopped" };
         log_info(task->id, "%s", names[status]);
         task->status = status;
-        task->dirty = TRUE;
+        agent_task_keep_soon(task);
     }
     if (status == TASK_STOPPED)
         agent_credentials_drop(engine->credentials, task->arn, CREDENTIALS_TASK);
@@ -306,7 +319,7 @@ static void take_on(AgentEngine *engine, AgentTask *task)
 {
     for (guint i = 0; i < task->containers->len; i++)
         agent_task_container(task, i)->known = TRUE;
-    task->dirty = TRUE;
+    agent_task_keep(task);
     g_ptr_array_add(engine->tasks, task);
 }
 
@@ -331,7 +344,7 @@ gboolean agent_engine_stop(AgentEngine *engine, const char *arn)
     if (task->want == WANT_RUNNING) {
         log_info(task->id, "to be stopped");
         task->want = WANT_STOPPED;
-        task->dirty = TRUE;
+        agent_task_keep(task);
     }
     return TRUE;
 }
@@ -440,6 +453,7 @@ AgentEngine *agent_engine_new(Loop *loop, const AgentConfig *config, AgentState 
     engine->images = agent_images_new(engine);
     loop_timer_init(&engine->timer, step_all, engine);
     loop_timer_init(&engine->checker, on_check, engine);
+    loop_timer_init(&engine->keeper, on_keep, engine);
     loop_timer_set(loop, &engine->checker, clock_mono_ms() + config->check_ms);
     loop_set_settle(loop, on_settle, engine);
     if (bad)

@@ -32,6 +32,7 @@ typedef struct {
     GPtrArray *tasks;         /* AgentTask, in the order they came */
     LoopTimer timer;          /* when some task wants a step though nothing happens */
     LoopTimer checker;        /* config->check_ms */
+    LoopTimer keeper;         /* writes what is kept soon */
     guint next_port;          /* where the search for free ports begins */
     gboolean docker_up;       /* its events come */
     gint64 docker_changed_us; /* when that changed */

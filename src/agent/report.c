@@ -79,7 +79,7 @@ void agent_report_again(AgentTask *task)
     task->reported = TASK_PENDING;
     for (guint i = 0; i < task->containers->len; i++)
         agent_task_container(task, i)->reported = AT_NONE;
-    task->dirty = TRUE;
+    agent_task_keep(task);
 }
 
 void agent_report_accepted(AgentTask *task, const AgentSaid *said, gint64 now_us)

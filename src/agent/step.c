@@ -35,7 +35,7 @@ static void record_health(AgentTask *task, AgentContainer *c, DockerHealth seen)
         return;
     c->health = health;
     c->health_since_us = clock_now_us();
-    task->dirty = TRUE;
+    agent_task_keep_soon(task);
 }
 
 static void record_stop(AgentTask *task, AgentContainer *c)
@@ -45,7 +45,7 @@ static void record_stop(AgentTask *task, AgentContainer *c)
     c->at = AT_STOPPED;
     c->failures = 0;
     c->retry_ms = 0;
-    task->dirty = TRUE;
+    agent_task_keep(task);
     if (c->essential && !task->execution_stopped_us)
         task->execution_stopped_us = c->finished_us ? c->finished_us : clock_now_us();
 }
@@ -59,13 +59,14 @@ static void record_running(AgentTask *task, AgentContainer *c, const DockerConta
     if (c->restarts && c->at < AT_STOPPED)
         c->has_exit = FALSE;
     c->again = FALSE;
-    task->dirty = task->dirty || again;
+    if (again)
+        agent_task_keep(task);
     if (c->at >= AT_RUNNING && !again)
         return;
     c->at = AT_RUNNING;
     json_decref(c->bindings);
     c->bindings = agent_ports_bindings(c, seen->ports);
-    task->dirty = TRUE;
+    agent_task_keep_soon(task);
 }
 
 /* A start that was not seen before; of a container that was started before, it is a restart. */
@@ -73,10 +74,12 @@ static void record_start(AgentTask *task, AgentContainer *c, const DockerContain
 {
     if (seen->started_us == c->started_us)
         return;
-    if (c->restarts && c->started_us && seen->started_us > c->started_us && c->at < AT_STOPPED)
+    if (c->restarts && c->started_us && seen->started_us > c->started_us && c->at < AT_STOPPED) {
         c->restart_count++;
+        agent_task_keep(task);
+    }
     c->started_us = seen->started_us;
-    task->dirty = TRUE;
+    agent_task_keep_soon(task);
 }
 
 static void record_exit(AgentTask *task, AgentContainer *c, const DockerContainer *seen)
@@ -89,7 +92,8 @@ static void record_exit(AgentTask *task, AgentContainer *c, const DockerContaine
     if (task->want == WANT_RUNNING && !agent_rules_must_stop(task) && agent_restart_due(c, seen)) {
         if (!c->again)
             log_info(task->id, "%s: exited with %d, is started again", c->name, seen->exit_code);
-        task->dirty = task->dirty || !c->again;
+        if (!c->again)
+            agent_task_keep(task);
         c->again = TRUE;
         c->at = AT_RUNNING;
         return;
@@ -105,13 +109,13 @@ static void record_seen(AgentTask *task, AgentContainer *c, const DockerContaine
     if (g_strcmp0(c->docker_id, seen->id) != 0) {
         g_free(c->docker_id);
         c->docker_id = g_strdup(seen->id);
-        task->dirty = TRUE;
+        agent_task_keep_soon(task);
     }
     if (g_strcmp0(c->about, seen->about) != 0 &&
         (seen->state != DOCKER_EXITED || !c->about)) { /* what has ended has no address any more */
         g_free(c->about);
         c->about = g_strdup(seen->about);
-        task->dirty = TRUE;
+        agent_task_keep_soon(task);
     }
     c->was_started = c->was_started || seen->was_started;
     record_start(task, c, seen);
@@ -123,7 +127,7 @@ static void record_seen(AgentTask *task, AgentContainer *c, const DockerContaine
         record_exit(task, c, seen);
     } else if (c->at < AT_CREATED) {
         c->at = AT_CREATED;
-        task->dirty = TRUE;
+        agent_task_keep_soon(task);
     }
 }
 
@@ -313,7 +317,7 @@ static void after_pull(AgentEngine *engine, AgentTask *task, AgentContainer *c,
     c->digest = g_strdup(job->digest);
     c->at = AT_PULLED;
     c->failures = 0;
-    task->dirty = TRUE;
+    agent_task_keep(task);
 }
 
 /* After create and start: seen was recorded already. */
@@ -362,7 +366,7 @@ static void after_remove(AgentEngine *engine, AgentTask *task, AgentContainer *c
         return;
     }
     c->at = AT_REMOVED;
-    task->dirty = TRUE;
+    agent_task_keep_soon(task);
     agent_images_used(engine->images, c->image);
 }
 
@@ -502,7 +506,7 @@ gboolean agent_step_containers(AgentEngine *engine, AgentTask *task)
         changed = step_container(engine, task, i, now_ms) || changed;
     if (task->want == WANT_RUNNING && agent_rules_must_stop(task)) {
         task->want = WANT_STOPPED;
-        task->dirty = TRUE;
+        agent_task_keep(task);
         changed = TRUE;
     }
     return changed;

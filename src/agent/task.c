@@ -1,8 +1,11 @@
 #include "agent/task.h"
+#include "base/clock.h"
 #include "base/errors.h"
 #include "base/id.h"
 
 #include <string.h>
+
+#define KEEP_SOON_MS 1000
 
 static void container_free(gpointer data)
 {
@@ -91,7 +94,7 @@ void agent_task_blame(AgentTask *task, const char *text)
         return;
     g_free(task->reason);
     task->reason = cut(text, AGENT_TASK_REASON_MAX);
-    task->dirty = TRUE;
+    agent_task_keep(task);
 }
 
 void agent_container_blame(AgentContainer *container, const char *name, const char *text)
@@ -100,6 +103,17 @@ void agent_container_blame(AgentContainer *container, const char *name, const ch
         return;
     g_autofree char *whole = g_strdup_printf("%s: %s", name, text);
     container->reason = cut(whole, AGENT_CONTAINER_REASON_MAX);
+}
+
+void agent_task_keep(AgentTask *task)
+{
+    task->keep_ms = 1;
+}
+
+void agent_task_keep_soon(AgentTask *task)
+{
+    if (!task->keep_ms)
+        task->keep_ms = clock_mono_ms() + KEEP_SOON_MS;
 }
 
 static json_t *text_or_null(const char *text)

@@ -119,7 +119,7 @@ typedef struct {
     gint64 execution_stopped_us;
     gint64 stopped_us; /* STOPPED was accepted: clean-up counts from here */
     /* for this run of the agent only */
-    gboolean dirty;    /* not on disk yet */
+    gint64 keep_ms;    /* what is new has to be on disk by then; 0: nothing is new */
     gboolean sending;  /* a report is on its way */
     gboolean cleaning; /* its volumes are being removed */
     guint send_failures;
@@ -139,6 +139,11 @@ int agent_task_find(const AgentTask *task, const char *name);
 /* Keep the first reason ever given, cut to what a report takes. */
 void agent_task_blame(AgentTask *task, const char *text);
 void agent_container_blame(AgentContainer *container, const char *name, const char *text);
+
+/* Something is new that nobody else could tell after a crash: to be on disk before the loop waits.
+ * Or: that Docker or the control plane would tell again, so that a burst of it is written once. */
+void agent_task_keep(AgentTask *task);
+void agent_task_keep_soon(AgentTask *task);
 
 /* What was seen and reported, for the task's file; and back onto a task decoded from its payload.
  * Error: CONFIG (not such a file). */

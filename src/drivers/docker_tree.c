@@ -16,6 +16,15 @@ static void port_free(gpointer data)
     g_free(port);
 }
 
+DockerContainer *docker_container_new(const char *id)
+{
+    DockerContainer *container = g_new0(DockerContainer, 1);
+
+    container->id = g_strdup(id);
+    container->state = DOCKER_CREATED;
+    return container;
+}
+
 void docker_container_free(DockerContainer *container)
 {
     if (!container)

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-typedef enum { ENTRY_READY, ENTRY_DELAYED, ENTRY_WORKED } EntryState;
+typedef enum { ENTRY_READY, ENTRY_DELAYED, ENTRY_WORKED, ENTRY_RESTING } EntryState;
 
 #define NEVER G_MAXINT64
 
@@ -14,9 +14,10 @@ typedef struct {
     char *id;
     char *key;
     EntryState state;
-    gint64 due_ms;        /* when it is delayed */
-    gint64 again_ms;      /* when it is worked on: woken for then, or NEVER */
-    GSequenceIter *place; /* when it is delayed */
+    gint64 due_ms;        /* when it is delayed or at rest */
+    gint64 again_ms;      /* when it is worked on or at rest: woken for then, or NEVER */
+    gint64 rested_ms;     /* no step before */
+    GSequenceIter *place; /* when it is delayed or at rest */
 } Entry;
 
 struct WakeQueue {
@@ -25,7 +26,7 @@ struct WakeQueue {
     pthread_cond_t changed[LANE__COUNT];
     GHashTable *entries; /* key -> Entry, owned */
     GQueue ready[LANE__COUNT];
-    GSequence *delayed[LANE__COUNT]; /* by due_ms */
+    GSequence *delayed[LANE__COUNT]; /* by due_ms; those at rest too */
     gboolean closed;
 };
 
@@ -77,26 +78,35 @@ static int compare_due(gconstpointer a, gconstpointer b, gpointer user G_GNUC_UN
     return (x->due_ms > y->due_ms) - (x->due_ms < y->due_ms);
 }
 
+static void entry_delay(WakeQueue *queue, Entry *entry, EntryState state, gint64 due_ms)
+{
+    StepLane lane = entry->kind->lane;
+
+    entry->state = state;
+    entry->due_ms = due_ms;
+    entry->place = g_sequence_insert_sorted(queue->delayed[lane], entry, compare_due, NULL);
+    pthread_cond_signal(&queue->changed[lane]);
+}
+
 /* Puts an entry that is in no list where due_ms says. */
 static void entry_place(WakeQueue *queue, Entry *entry, gint64 due_ms)
 {
     StepLane lane = entry->kind->lane;
 
-    entry->due_ms = due_ms;
     entry->again_ms = NEVER;
-    if (due_ms <= clock_mono_ms()) {
-        entry->state = ENTRY_READY;
-        g_queue_push_tail(&queue->ready[lane], entry);
-    } else {
-        entry->state = ENTRY_DELAYED;
-        entry->place = g_sequence_insert_sorted(queue->delayed[lane], entry, compare_due, NULL);
+    due_ms = MAX(due_ms, entry->rested_ms);
+    if (due_ms > clock_mono_ms()) {
+        entry_delay(queue, entry, ENTRY_DELAYED, due_ms);
+        return;
     }
+    entry->state = ENTRY_READY;
+    g_queue_push_tail(&queue->ready[lane], entry);
     pthread_cond_signal(&queue->changed[lane]);
 }
 
 static void entry_hasten(WakeQueue *queue, Entry *entry, gint64 due_ms)
 {
-    if (entry->state == ENTRY_WORKED) {
+    if (entry->state == ENTRY_WORKED || entry->state == ENTRY_RESTING) {
         entry->again_ms = MIN(entry->again_ms, due_ms);
     } else if (entry->state == ENTRY_DELAYED && due_ms < entry->due_ms) {
         g_sequence_remove(entry->place);
@@ -155,7 +165,10 @@ static gint64 ripen(WakeQueue *queue, StepLane lane)
         if (entry->due_ms > now_ms)
             return entry->due_ms;
         g_sequence_remove(first);
-        entry_place(queue, entry, 0);
+        if (entry->state == ENTRY_RESTING && entry->again_ms == NEVER)
+            g_hash_table_remove(queue->entries, entry->key);
+        else
+            entry_place(queue, entry, entry->state == ENTRY_RESTING ? entry->again_ms : 0);
     }
     return NEVER;
 }
@@ -184,6 +197,7 @@ const StepKind *wake_take(WakeQueue *queue, StepLane lane, char **ret_id)
         }
         entry->state = ENTRY_WORKED;
         kind = entry->kind;
+        entry->rested_ms = kind->rest_ms ? clock_mono_ms() + kind->rest_ms : 0;
         *ret_id = g_strdup(entry->id);
     }
     pthread_mutex_unlock(&queue->lock);
@@ -196,7 +210,9 @@ void wake_done(WakeQueue *queue, const StepKind *kind, const char *id)
 
     pthread_mutex_lock(&queue->lock);
     Entry *entry = g_hash_table_lookup(queue->entries, key);
-    if (entry->again_ms == NEVER)
+    if (entry->again_ms == NEVER && entry->rested_ms > clock_mono_ms())
+        entry_delay(queue, entry, ENTRY_RESTING, entry->rested_ms);
+    else if (entry->again_ms == NEVER)
         g_hash_table_remove(queue->entries, key);
     else
         entry_place(queue, entry, entry->again_ms);
@@ -210,12 +226,4 @@ void wake_queue_close(WakeQueue *queue)
     for (int lane = 0; lane < LANE__COUNT; lane++)
         pthread_cond_broadcast(&queue->changed[lane]);
     pthread_mutex_unlock(&queue->lock);
-}
-
-guint wake_queue_length(WakeQueue *queue)
-{
-    pthread_mutex_lock(&queue->lock);
-    guint length = g_hash_table_size(queue->entries);
-    pthread_mutex_unlock(&queue->lock);
-    return length;
 }

@@ -1,9 +1,10 @@
 /*
  * reconcile/queue.h - objects that deserve a step: each at most once, soonest first
  *
- * An object (kind, id) is waiting (ready or due later), being worked on, or not here. A wake of
- * an object that is being worked on is kept until wake_done, so no change is missed and no two
- * steps of this process overlap. Each lane is a queue of its own. Locks itself; any thread may
+ * An object (kind, id) is waiting (ready or due later), being worked on, at rest, or not here. A
+ * wake of an object that is being worked on is kept until wake_done, and one of an object at rest
+ * (step.h: rest_ms) until its rest is over, so no change is missed and no two steps of this process
+ * overlap. Each lane is a queue of its own. Locks itself; any thread may
  * push, libvirt's callbacks too. Delays are milliseconds.
  */
 #pragma once
@@ -15,7 +16,8 @@ WakeQueue *wake_queue_new(const StepKind *kinds);
 /* No thread may be inside wake_take any more. */
 void wake_queue_free(WakeQueue *queue);
 
-/* A step as soon as a worker is free. A kind that is not in the table is somebody else's: ignored.
+/* A step as soon as a worker is free and the object rested. A kind that is not in the table is
+ * somebody else's: ignored.
  */
 void wake_push(WakeQueue *queue, const char *kind, const char *id);
 /* A step after delay_ms, or earlier if something wakes the object before. */
@@ -28,7 +30,5 @@ void wake_done(WakeQueue *queue, const StepKind *kind, const char *id);
 
 /* wake_take returns NULL from now on. */
 void wake_queue_close(WakeQueue *queue);
-/* Objects waiting or being worked on. */
-guint wake_queue_length(WakeQueue *queue);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(WakeQueue, wake_queue_free)

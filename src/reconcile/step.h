@@ -49,6 +49,7 @@ typedef struct {
     StepFunction step;
     const char *unsettled_sql; /* ids (text) of rows the sweep must look at */
     StepLane lane;
+    guint rest_ms; /* between the beginnings of two steps of one object: a burst of wakes is one */
 } StepKind;
 
 /* reconcile/kinds.c: every kind there is; ends with a NULL kind. */

@@ -31,6 +31,7 @@ COMMAND = "trap 'exit 0' TERM; sleep 100000 & wait"
 SWARM_LABEL = "com.docker.swarm.service.name"
 PLAIN_LABEL = "bench.plain"
 TASK_LABEL = "com.amazonaws.ecs.task-arn"
+REST = 2  # seconds: what ends a service goes on after its last container is gone
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "0"))
 
 
@@ -268,19 +269,27 @@ class Bench:
         line("pulled: RunTask to running", told(started))
         line("pulled: task beside `docker run`, more", more(started, cli))
 
+    def ours(self, count):
+        name, seconds, _ = self.service(count)
+        self.end_service(name)
+        return seconds
+
     def many(self):
+        """Either side is first in every other round, and finds an engine that has come to rest."""
         for count in (20, 100):
-            ours, theirs = [], []
-            for _ in range(ROUNDS or (5 if count == 20 else 3)):
-                name, seconds, _ = self.service(count)
-                ours.append(seconds)
-                self.end_service(name)
-                if not self.swarm.returncode:
-                    theirs.append(self.swarm_service(count))
-            line(f"{count}: CreateService to all running", told(ours))
-            if theirs:
-                line(f"{count}: `docker service create` to all running", told(theirs))
-                line(f"{count}: ours to Swarm's", f"{statistics.median(ours) / statistics.median(theirs):8.2f}")
+            sides = {"ours": (self.ours, []), "swarm": (self.swarm_service, [])}
+            if self.swarm.returncode:
+                del sides["swarm"]
+            for n in range(ROUNDS or (6 if count == 20 else 4)):
+                for side in sorted(sides, reverse=n % 2):
+                    call, seconds = sides[side]
+                    time.sleep(REST)
+                    seconds.append(call(count))
+            line(f"{count}: CreateService to all running", told(sides["ours"][1]))
+            if "swarm" in sides:
+                line(f"{count}: `docker service create` to all running", told(sides["swarm"][1]))
+                ratios = [a / b for a, b in zip(sides["ours"][1], sides["swarm"][1])]
+                line(f"{count}: ours to Swarm's, round by round", f"{statistics.median(ratios):8.2f}  ({min(ratios):.2f} to {max(ratios):.2f})")
 
     def killed(self):
         seconds, api = [], []
