@@ -60,7 +60,8 @@ typedef struct {
     char *about; /* JSON: Created, Image, Networks and Mounts of the inspection, nothing else */
 } DockerContainer;
 
-/* What Docker would say of a container that it has just made; without name, image, labels, about. */
+/* What Docker would say of a container that it has just made; without name, image, labels, about.
+ */
 DockerContainer *docker_container_new(const char *id);
 void docker_container_free(DockerContainer *container);
 

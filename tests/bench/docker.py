@@ -280,7 +280,7 @@ class Bench:
             sides = {"ours": (self.ours, []), "swarm": (self.swarm_service, [])}
             if self.swarm.returncode:
                 del sides["swarm"]
-            for n in range(ROUNDS or (6 if count == 20 else 4)):
+            for n in range(ROUNDS or 10):
                 for side in sorted(sides, reverse=n % 2):
                     call, seconds = sides[side]
                     time.sleep(REST)
@@ -289,7 +289,8 @@ class Bench:
             if "swarm" in sides:
                 line(f"{count}: `docker service create` to all running", told(sides["swarm"][1]))
                 ratios = [a / b for a, b in zip(sides["ours"][1], sides["swarm"][1])]
-                line(f"{count}: ours to Swarm's, round by round", f"{statistics.median(ratios):8.2f}  ({min(ratios):.2f} to {max(ratios):.2f})")
+                line(f"{count}: ours to Swarm's, round by round",
+                         f"{statistics.median(ratios):8.2f}  ({min(ratios):.2f} to {max(ratios):.2f})")
 
     def killed(self):
         seconds, api = [], []
