@@ -10,6 +10,7 @@
 #define DOWN_PAUSE_MS 5000
 #define END_WAIT_MS   2000
 #define IDLE_MAX      4 /* connections to one host that nobody uses */
+#define BROKEN_MAX    3 /* connections in a row that broke before anybody could use them */
 
 typedef struct {
     GPtrArray *idle; /* connections that nobody uses */
@@ -17,6 +18,7 @@ typedef struct {
     gint64 opening_until_ms; /* so long it is waited for */
     gint64 down_until_ms;
     char *down_cause; /* why the last try failed; NULL: it did not */
+    guint untaken;    /* connections made since somebody got one that worked */
 } HostEntry;
 
 struct HostPool {
@@ -146,13 +148,24 @@ static HostEntry *entry_get(HostPool *pool, const char *uri)
     return entry;
 }
 
+/* With the lock held: it is not tried for a while. Takes cause. */
+static void entry_down(HostEntry *entry, char *cause)
+{
+    g_free(entry->down_cause);
+    entry->down_cause = cause;
+    entry->down_until_ms = clock_mono_ms() + DOWN_PAUSE_MS;
+    entry->untaken = 0;
+}
+
 /* With the lock held: a connection that nobody uses, now the caller's; NULL: there is none. */
 static Hyper *idle_take(HostPool *pool, HostEntry *entry, const char *uri)
 {
     while (entry->idle->len > 0) {
         Hyper *hyper = g_ptr_array_steal_index(entry->idle, entry->idle->len - 1);
-        if (hyper_alive(hyper))
+        if (hyper_alive(hyper)) {
+            entry->untaken = 0;
             return hyper;
+        }
         discard(hyper);
         wake_push(pool->wakes, "hypervisor", uri); /* libvirt need not have told */
     }
@@ -193,14 +206,17 @@ static void entry_opened(HostPool *pool, const char *uri, Hyper *hyper, const GE
     gboolean back = hyper && entry->down_cause && !pool->closing;
     entry->opening = FALSE;
     pool->openers--;
-    g_clear_pointer(&entry->down_cause, g_free);
-    if (hyper && pool->closing)
-        discard(hyper);
-    else if (hyper)
-        g_ptr_array_add(entry->idle, hyper);
-    else
-        entry->down_cause = g_strdup(cause->message);
-    entry->down_until_ms = hyper ? 0 : clock_mono_ms() + DOWN_PAUSE_MS;
+    if (!hyper) {
+        entry_down(entry, g_strdup(cause->message));
+    } else {
+        g_clear_pointer(&entry->down_cause, g_free);
+        entry->down_until_ms = 0;
+        entry->untaken++;
+        if (pool->closing)
+            discard(hyper);
+        else
+            g_ptr_array_add(entry->idle, hyper);
+    }
     if (back)
         wake_push(pool->wakes, "hypervisor", uri); /* what happened there meanwhile nobody told */
     pthread_cond_broadcast(&pool->opened);
@@ -259,6 +275,8 @@ static Hyper *entry_take(HostPool *pool, const char *uri, GError **error)
     Hyper *hyper = NULL;
 
     while (!(hyper = idle_take(pool, entry, uri))) {
+        if (entry->untaken >= BROKEN_MAX)
+            entry_down(entry, g_strdup_printf("host \"%s\": its libvirt breaks connections", uri));
         if (!entry->opening && clock_mono_ms() < entry->down_until_ms)
             return fail_null(error, HOST_UNREACHABLE, "%s", entry->down_cause);
         if (!entry->opening && !opener_start(pool, entry, uri, error))
