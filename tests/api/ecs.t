@@ -217,7 +217,7 @@ def failures(berth, ecs, agents, names):
     tap.ok(berth.wait_for(lambda: all(t["lastStatus"] == "STOPPED" for t in
                                       ecs.describe_tasks(tasks=before)["tasks"])),
            "and stopped when it is back: nothing runs twice")
-    tap.is_(service(ecs)["runningCount"], 2, "two run")
+    tap.ok(berth.wait_for(lambda: service(ecs)["runningCount"] == 2), "two run", service(ecs))
 
     ecs.register_task_definition(family="huge", containerDefinitions=[{**ONE[0], "memory": 100000}])
     ecs.create_service(serviceName="huge", taskDefinition="huge", desiredCount=1)

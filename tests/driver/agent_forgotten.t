@@ -13,6 +13,7 @@ from agent_rig import Rig  # noqa: E402
 from berth_test import Berth, tap  # noqa: E402
 
 SLOW = 60  # seconds that anything here may take
+STOPPED = 2 # in an agent's record
 REGION_DATABASE = "berth_home_1"
 
 
@@ -168,6 +169,7 @@ def older_copy(m, copies, old):
     m.berth.wait_for(lambda: m.task(ends)["lastStatus"] == "STOPPED", SLOW, 0.2)
     number = lambda: int(m.berth.sql("SELECT max(sequence) FROM container_instances")[0][0])
     last = number()
+    m.berth.wait_for(lambda: m.rig.saved(ends.split("/")[-1])["reported"] == STOPPED, SLOW, 0.2)
     m.away()
     copies.go_back("older")
     tap.ok(number() < last, "an older copy: its numbers are smaller")
