@@ -59,7 +59,7 @@ static gboolean save(AgentEngine *engine, AgentTask *task)
 {
     g_autoptr(GError) cause = NULL;
 
-    if (!task->keep_ms)
+    if (!task->keep_ms || task->is_orphan)
         return TRUE;
     if (!agent_state_save_task(engine->state, task, &cause)) {
         log_error(task->id, "%s", cause->message);

@@ -137,7 +137,7 @@ static void set_health(json_t *tree, const AgentContainer *c)
 static void set_asked(json_t *tree, const AgentTask *task, const AgentContainer *c,
                       const char *cluster, MetadataVersion version)
 {
-    json_auto_t *spec = agent_spec_container(task, c, cluster, NULL);
+    json_auto_t *spec = agent_spec_container(task, c, cluster, NULL, NULL);
     json_t *labels = json_object_get(spec, "Labels");
     json_t *log = json_object_get(json_object_get(spec, "HostConfig"), "LogConfig");
 

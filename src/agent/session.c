@@ -2,6 +2,7 @@
 #include "agent/acs.h"
 #include "agent/events.h"
 #include "agent/facts.h"
+#include "agent/orphans.h"
 #include "agent/tcs.h"
 #include "base/clock.h"
 #include "base/fault.h"
@@ -212,7 +213,7 @@ static void on_docker(gpointer user, const char *version)
         return;
     session->docker_version = g_strdup(version);
     log_info("-", "docker %s", version);
-    register_instance(session);
+    agent_orphans_find(session->engine, register_instance, session);
 }
 
 AgentSession *agent_session_start(AgentEngine *engine)

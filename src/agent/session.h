@@ -1,5 +1,5 @@
 /*
- * agent/session.h - from start to channels: Docker, registration, endpoints
+ * agent/session.h - from start to channels: Docker, orphans, registration, endpoints
  *
  * Each part is tried again for ever, with a growing wait; only what no retry can help ends the
  * agent. Source: agent protocol, registration and DiscoverPollEndpoint.

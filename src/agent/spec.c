@@ -335,7 +335,7 @@ static void set_modes(const AgentTask *task, const AgentContainer *c, json_t *ho
 }
 
 static void set_labels(const AgentTask *task, const AgentContainer *c, const char *cluster,
-                       json_t *config)
+                       const char *owner, json_t *config)
 {
     json_t *labels = json_object_get(config, "Labels");
 
@@ -348,10 +348,12 @@ static void set_labels(const AgentTask *task, const AgentContainer *c, const cha
     json_object_set_new(labels, AGENT_LABEL_TASK, json_string(task->arn));
     json_object_set_new(labels, AGENT_LABEL_FAMILY, json_string(task->family));
     json_object_set_new(labels, AGENT_LABEL_VERSION, json_string(task->version));
+    if (owner)
+        json_object_set_new(labels, AGENT_LABEL_OWNER, json_string(owner));
 }
 
 json_t *agent_spec_container(const AgentTask *task, const AgentContainer *container,
-                             const char *cluster, GError **error)
+                             const char *cluster, const char *owner, GError **error)
 {
     const json_t *spec = container->spec;
     const json_t *docker = json_object_get(spec, "dockerConfig");
@@ -372,7 +374,7 @@ json_t *agent_spec_container(const AgentTask *task, const AgentContainer *contai
     set_modes(task, container, host);
     merge_text(config, text_of(docker, "config"), config_keys);
     merge_text(host, text_of(docker, "hostConfig"), host_keys);
-    set_labels(task, container, cluster, config);
+    set_labels(task, container, cluster, owner, config);
     if (strcmp(text_of(host, "NetworkMode"), "host") != 0)
         set_ports(spec, config, host);
     if (container->checks_health && !json_object_get(config, "Healthcheck"))

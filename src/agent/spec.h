@@ -11,10 +11,11 @@
 #include "agent/cgroup.h"
 #include "agent/task.h"
 
-/* cluster is the label's value. Errors: INVALID_PARAMETER (a volume or container that is not
- * there, a health check that is missing). Caller owns the result. */
+/* cluster and owner (AgentState; NULL: no label) are values of labels. Errors: INVALID_PARAMETER (a
+ * volume or container that is not there, a health check that is missing). Caller owns the result.
+ */
 json_t *agent_spec_container(const AgentTask *task, const AgentContainer *container,
-                             const char *cluster, GError **error);
+                             const char *cluster, const char *owner, GError **error);
 
 /* What all containers of the task may use together. */
 void agent_spec_limits(const AgentTask *task, AgentCgroupLimits *ret_limits);

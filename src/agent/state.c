@@ -1,5 +1,6 @@
 #include "agent/state.h"
 #include "agent/payload.h"
+#include "agent/place.h"
 #include "base/errors.h"
 #include "base/fault.h"
 #include "base/tree.h"
@@ -141,6 +142,15 @@ gboolean agent_state_is_used(const char *dir)
     return used;
 }
 
+/* Not something kept in the directory, which is to be told when that is lost. */
+static gboolean name_owner(AgentState *state, GError **error)
+{
+    g_autofree char *place = agent_place(state->dir, error);
+
+    state->owner = place ? g_strconcat(state->instance_id, ":", place, NULL) : NULL;
+    return place != NULL;
+}
+
 AgentState *agent_state_open(const char *dir, const char *instance_id, GError **error)
 {
     g_autoptr(AgentState) state = g_new0(AgentState, 1);
@@ -163,6 +173,8 @@ AgentState *agent_state_open(const char *dir, const char *instance_id, GError **
     state->instance_id = g_strdup(instance_id);
     if (g_mkdir_with_parents(tasks, 0700) < 0)
         return fail_null(error, CONFIG, "cannot make \"%s\": %s", tasks, g_strerror(errno));
+    if (!name_owner(state, error))
+        return NULL;
     return g_steal_pointer(&state);
 }
 
@@ -176,6 +188,7 @@ void agent_state_free(AgentState *state)
     g_free(state->cluster);
     g_free(state->instance_id);
     g_free(state->arn);
+    g_free(state->owner);
     g_free(state);
 }
 
@@ -259,4 +272,20 @@ gboolean agent_state_drop_task(const AgentState *state, const AgentTask *task, G
     if (unlink(path) < 0 && errno != ENOENT)
         return fail(error, CONFIG, "cannot remove \"%s\": %s", path, g_strerror(errno));
     return TRUE;
+}
+
+gboolean agent_state_has_file(const AgentState *state, const char *task_id)
+{
+    g_autoptr(GDir) dir = g_dir_open(state->dir, 0, NULL);
+    const char *name;
+
+    while (dir && (name = g_dir_read_name(dir))) {
+        if (!g_str_has_prefix(name, "tasks"))
+            continue;
+        g_autofree char *path = g_strconcat(state->dir, "/", name, "/", task_id, ".json", NULL);
+        g_autofree char *bad = g_strconcat(path, ".bad", NULL);
+        if (g_file_test(path, G_FILE_TEST_EXISTS) || g_file_test(bad, G_FILE_TEST_EXISTS))
+            return TRUE;
+    }
+    return FALSE;
 }

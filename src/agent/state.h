@@ -15,6 +15,7 @@ typedef struct {
     char *cluster;     /* under which it registered */
     char *instance_id; /* of the machine that registered */
     char *arn;         /* of the container instance; NULL before the first registration */
+    char *owner;       /* of containers: this machine's agent with its data in this place */
     gint64 timeline;   /* greatest of the task manifests and payloads seen */
 } AgentState;
 
@@ -36,5 +37,9 @@ json_t *agent_state_kept(const char *dir, const char *name);
 GPtrArray *agent_state_tasks(const AgentState *state, guint *ret_bad, GError **error);
 gboolean agent_state_save_task(const AgentState *state, const AgentTask *task, GError **error);
 gboolean agent_state_drop_task(const AgentState *state, const AgentTask *task, GError **error);
+
+/* Whether the directory has a file about a task of this id, though none that agent_state_tasks
+ * gave: one that could not be read, or that was set aside as another machine's. */
+gboolean agent_state_has_file(const AgentState *state, const char *task_id);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(AgentState, agent_state_free)

@@ -181,7 +181,7 @@ static gboolean fill_spec(AgentEngine *engine, AgentTask *task, AgentContainer *
     g_autoptr(GError) cause = NULL;
     const char *cluster = engine->state->cluster ? engine->state->cluster : "default";
 
-    job->spec = agent_spec_container(task, c, cluster, &cause);
+    job->spec = agent_spec_container(task, c, cluster, engine->state->owner, &cause);
     job->volumes = agent_spec_volumes(task, c);
     job->env_files = json_deep_copy(json_object_get(c->spec, "environmentFiles"));
     if (job->spec && agent_ports_choose(c, job->spec, &engine->next_port, &cause))

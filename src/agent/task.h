@@ -20,6 +20,7 @@
 #define AGENT_LABEL_CLUSTER        "com.amazonaws.ecs.cluster"
 #define AGENT_LABEL_FAMILY         "com.amazonaws.ecs.task-definition-family"
 #define AGENT_LABEL_VERSION        "com.amazonaws.ecs.task-definition-version"
+#define AGENT_LABEL_OWNER          "org.berth.agent" /* AgentState.owner of who made it */
 
 /* What a task and all its containers are to become. */
 typedef enum { WANT_RUNNING, WANT_STOPPED, WANT_REMOVED, WANT__COUNT } AgentWant;
@@ -119,9 +120,10 @@ typedef struct {
     gint64 execution_stopped_us;
     gint64 stopped_us; /* STOPPED was accepted: clean-up counts from here */
     /* for this run of the agent only */
-    gint64 keep_ms;    /* what is new has to be on disk by then; 0: nothing is new */
-    gboolean sending;  /* a report is on its way */
-    gboolean cleaning; /* its volumes are being removed */
+    gboolean is_orphan; /* agent/orphans.h: it has no file, and gets none */
+    gint64 keep_ms;     /* what is new has to be on disk by then; 0: nothing is new */
+    gboolean sending;   /* a report is on its way */
+    gboolean cleaning;  /* its volumes are being removed */
     guint send_failures;
     gint64 send_retry_ms;
     gint64 batch_ms; /* changes of containers are reported then; 0: none wait */

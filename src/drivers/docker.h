@@ -51,9 +51,10 @@ typedef struct {
     gboolean was_started; /* ever */
     int exit_code;
     gboolean oom_killed;
-    char *error;        /* why the start failed, or "" */
-    gint64 started_us;  /* 0: never */
-    gint64 finished_us; /* 0: never */
+    char *error;          /* why the start failed, or "" */
+    guint stop_timeout_s; /* 0: Docker's own */
+    gint64 started_us;    /* 0: never */
+    gint64 finished_us;   /* 0: never */
     DockerHealth health;
     GPtrArray *ports; /* DockerPort, of a running container; IPv6 wildcards left out */
     json_t *labels;

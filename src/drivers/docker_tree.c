@@ -155,6 +155,7 @@ DockerContainer *docker_tree_container(const json_t *tree, GError **error)
 {
     g_autoptr(DockerContainer) c = g_new0(DockerContainer, 1);
     const json_t *state = json_object_get(tree, "State");
+    const json_t *config = json_object_get(tree, "Config");
     json_t *ports = json_object_get(json_object_get(tree, "NetworkSettings"), "Ports");
     const char *name = text_of(tree, "Name");
     const char *key;
@@ -174,7 +175,8 @@ DockerContainer *docker_tree_container(const json_t *tree, GError **error)
     c->was_started = c->started_us > 0;
     c->health = health_of(state);
     c->about = about_of(tree);
-    c->labels = json_incref(json_object_get(json_object_get(tree, "Config"), "Labels"));
+    c->labels = json_incref(json_object_get(config, "Labels"));
+    c->stop_timeout_s = (guint)MAX(json_integer_value(json_object_get(config, "StopTimeout")), 0);
     c->ports = g_ptr_array_new_with_free_func(port_free);
     json_object_foreach(ports, key, bindings) add_ports(c->ports, key, bindings);
     g_ptr_array_sort(c->ports, port_compare);

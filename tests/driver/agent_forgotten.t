@@ -167,6 +167,7 @@ def older_copy(m, copies, old):
     after = {m.run() for _ in range(3)}
     m.ecs.stop_task(task=ends)
     m.berth.wait_for(lambda: m.task(ends)["lastStatus"] == "STOPPED", SLOW, 0.2)
+    m.berth.wait_for(lambda: m.rig.saved(ends.split("/")[-1])["stopped_us"], SLOW, 0.2)  # or the agent would tell it again
     number = lambda: int(m.berth.sql("SELECT max(sequence) FROM container_instances")[0][0])
     last = number()
     m.berth.wait_for(lambda: m.rig.saved(ends.split("/")[-1])["reported"] == STOPPED, SLOW, 0.2)
@@ -192,11 +193,10 @@ def agent_forgets(m, old, lone):
     arn = m.connected()
     m.away()
     shutil.rmtree(m.rig.dir + "/data")
-    for name in m.rig.docker("ps", "-q").split():
-        m.rig.docker("rm", "-f", name)
     m.start()
     tap.is_(m.connected(), arn, "an agent without its memory: the machine is the same container instance")
-    m.settles(old, set(), "an agent without its memory")
+    m.settles(old, set(), "an agent without its memory")  # it ends what it ran
+    tap.is_([m.rig.containers(a) for a in sorted(old | {lone})], [[]] * 3, "an agent without its memory: nothing of theirs is left")
     m.ended(old | {lone}, "The agent registered anew and does not know its tasks any more.", "an agent without its memory")
 
 

@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     for (guint i = 0; i < task->containers->len; i++) {
         const AgentContainer *c = agent_task_container(task, i);
-        json_auto_t *spec = agent_spec_container(task, c, "default", NULL);
+        json_auto_t *spec = agent_spec_container(task, c, "default", NULL, NULL);
         json_auto_t *volumes = agent_spec_volumes(task, c);
         g_assert_nonnull(volumes);
     }

@@ -1,9 +1,10 @@
-/* agent/payload, spec, names, config, facts, stats: what is read and what is built from it */
+/* agent/payload, spec, names, place, config, facts, stats: what is read and what is built from it */
 #include "agent/config.h"
 #include "agent/facts.h"
 #include "agent/names.h"
 #include "agent/pause.h"
 #include "agent/payload.h"
+#include "agent/place.h"
 #include "agent/report.h"
 #include "agent/restart.h"
 #include "agent/rules.h"
@@ -142,7 +143,7 @@ static void test_credentials_are_not_kept(void)
 
     g_assert_null(strstr(text, "tell-nobody"));
     g_assert_null(nameless);
-    json_auto_t *spec = agent_spec_container(task, agent_task_container(task, 0), "c", NULL);
+    json_auto_t *spec = agent_spec_container(task, agent_task_container(task, 0), "c", NULL, NULL);
     char *env = json_dumps(json_object_get(spec, "Env"), 0);
     g_assert_nonnull(strstr(env, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI=/v2/credentials/a\""));
     free(env);
@@ -168,7 +169,7 @@ static json_t *spec_of(const char *container, const char *task_members)
     g_autoptr(AgentTask) task = task_of(container, task_members, &error);
 
     g_assert_no_error(error);
-    json_t *spec = agent_spec_container(task, agent_task_container(task, 0), "cl", &error);
+    json_t *spec = agent_spec_container(task, agent_task_container(task, 0), "cl", "i-1:/data", &error);
     g_assert_no_error(error);
     return spec;
 }
@@ -192,7 +193,8 @@ static void test_spec(void)
         " \"overrides\": \"{\\\"command\\\": [\\\"new\\\"]}\", \"command\": [\"old\"],"
         " \"mountPoints\": [{\"sourceVolume\": \"v\", \"containerPath\": \"/d\", \"readOnly\": true}],"
         " \"dockerConfig\": {\"config\": \"{\\\"uSER\\\": \\\"u\\\", \\\"Image\\\": \\\"evil\\\","
-        " \\\"labels\\\": {\\\"com.amazonaws.ecs.task-arn\\\": \\\"evil\\\", \\\"l\\\": \\\"1\\\"}}\","
+        " \\\"labels\\\": {\\\"com.amazonaws.ecs.task-arn\\\": \\\"evil\\\", \\\"l\\\": \\\"1\\\","
+        " \\\"org.berth.agent\\\": \\\"evil\\\"}}\","
         " \"hostConfig\": \"{\\\"networkmode\\\": \\\"none\\\", \\\"Binds\\\": [\\\"/:/x\\\"]}\"}",
         "\"networkMode\": \"bridge\", \"cpu\": 0.5,"
         " \"volumes\": [{\"name\": \"v\", \"host\": {\"sourcePath\": \"/srv\"}}]");
@@ -213,9 +215,60 @@ static void test_spec(void)
     g_assert_cmpstr(json_string_value(json_object_get(json_object_get(spec, "Labels"),
                                                       AGENT_LABEL_TASK)), ==, ARN);
     g_assert_cmpstr(json_string_value(json_object_get(json_object_get(spec, "Labels"), "l")), ==, "1");
+    g_assert_cmpstr(json_string_value(json_object_get(json_object_get(spec, "Labels"),
+                                                      AGENT_LABEL_OWNER)), ==, "i-1:/data");
     json_auto_t *host = spec_of("\"portMappings\": [{\"containerPort\": 80}]",
                                 "\"networkMode\": \"host\"");
     assert_at(host, "ExposedPorts", "nothing");
+}
+
+/* The same directory of the machine is the same place from inside a container. */
+static void test_places(void)
+{
+    static const char host[] = "21 1 8:1 / / rw - ext4 /dev/vda1 rw\n"
+                               "22 21 0:5 / /proc rw - proc proc rw\n"
+                               "23 21 8:2 / /srv rw - ext4 /dev/vdb rw\n"
+                               "24 21 8:1 /other /mnt rw - ext4 /dev/vda1 rw\n"
+                               "25 21 8:1 /last /mnt rw - ext4 /dev/vda1 rw\n";
+    static const char inside[] = "90 80 0:44 / / rw - overlay overlay rw\n"
+                                 "91 90 8:1 /var/lib/a\\040b/data /data rw - ext4 /dev/vda1 rw\n"
+                                 "short line\n";
+    static const char *const cases[][3] = {
+        { host, "/var/lib/a b/data", "/var/lib/a b/data" },
+        { inside, "/data", "/var/lib/a b/data" },
+        { inside, "/data/deep", "/var/lib/a b/data/deep" },
+        { inside, "/database", "/database" },
+        { host, "/srv/data", "/data" },
+        { host, "/srvs", "/srvs" },
+        { host, "/mnt/x", "/last/x" },
+        { host, "/mnt", "/last" },
+        { "", "/data", NULL },
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *place = agent_place_by(cases[i][0], cases[i][1]);
+        g_assert_cmpstr(place, ==, cases[i][2]);
+    }
+}
+
+/* Two agents of one machine own different containers; so do one's successors on other machines. */
+static void test_owners(void)
+{
+    g_autofree char *dir = g_dir_make_tmp("berth-agent-XXXXXX", NULL);
+    g_autofree char *one = g_build_filename(dir, "one", NULL), *two = g_build_filename(dir, "two", NULL);
+    AgentState *states[] = { agent_state_open(one, "i-1", NULL), agent_state_open(two, "i-1", NULL) };
+    g_autofree char *owner = g_strdup(states[0]->owner);
+
+    g_assert_true(g_str_has_prefix(owner, "i-1:/") && g_str_has_suffix(owner, "/one"));
+    g_assert_cmpstr(owner, !=, states[1]->owner);
+    agent_state_free(states[0]);
+    states[0] = agent_state_open(one, "i-1", NULL);
+    g_assert_cmpstr(states[0]->owner, ==, owner);
+    agent_state_free(states[0]);
+    states[0] = agent_state_open(one, "i-2", NULL);
+    g_assert_cmpstr(states[0]->owner, !=, owner);
+    agent_state_free(states[0]);
+    agent_state_free(states[1]);
 }
 
 static void test_saved_and_restored(void)
@@ -279,8 +332,8 @@ static void test_shared_namespaces(void)
     g_autoptr(AgentTask) task =
         task_of("", "\"pidMode\": \"task\", \"ipcMode\": \"task\", \"networkMode\": \"host\"", NULL);
     const AgentContainer *c = agent_task_container(task, 0), *pause = agent_pause_of(task);
-    json_auto_t *create = agent_spec_container(task, c, "x", NULL);
-    json_auto_t *hold = agent_spec_container(task, pause, "x", NULL);
+    json_auto_t *create = agent_spec_container(task, c, "x", NULL, NULL);
+    json_auto_t *hold = agent_spec_container(task, pause, "x", NULL, NULL);
     g_autofree char *join = g_strconcat("container:", pause->docker_name, NULL);
     AgentSaid said;
 
@@ -299,8 +352,8 @@ static void test_shared_namespaces(void)
 
     g_autoptr(AgentTask) mixed =
         task_of("", "\"pidMode\": \"host\", \"ipcMode\": \"task\"", NULL);
-    json_auto_t *one = agent_spec_container(mixed, agent_task_container(mixed, 0), "x", NULL);
-    json_auto_t *two = agent_spec_container(mixed, agent_pause_of(mixed), "x", NULL);
+    json_auto_t *one = agent_spec_container(mixed, agent_task_container(mixed, 0), "x", NULL, NULL);
+    json_auto_t *two = agent_spec_container(mixed, agent_pause_of(mixed), "x", NULL, NULL);
     g_assert_cmpstr(host_text(one, "PidMode"), ==, "host");
     g_assert_true(g_str_has_prefix(host_text(one, "IpcMode"), "container:"));
     g_assert_cmpstr(host_text(two, "PidMode"), ==, NULL);
@@ -382,6 +435,8 @@ int main(int argc, char **argv)
     g_test_add_func("/agent/payload/credentials-are-not-kept", test_credentials_are_not_kept);
     g_test_add_func("/agent/names/follow-from-the-task", test_names_follow_from_the_task);
     g_test_add_func("/agent/spec/merged-as-asked", test_spec);
+    g_test_add_func("/agent/place/same-inside-and-outside", test_places);
+    g_test_add_func("/agent/state/owners", test_owners);
     g_test_add_func("/agent/state/saved-and-restored", test_saved_and_restored);
     g_test_add_func("/agent/pause/shared-namespaces", test_shared_namespaces);
     g_test_add_func("/agent/restart/due", test_restarts);
