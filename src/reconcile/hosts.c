@@ -10,15 +10,16 @@
 #define DOWN_PAUSE_MS 5000
 #define END_WAIT_MS   2000
 #define IDLE_MAX      4 /* connections to one host that nobody uses */
-#define BROKEN_MAX    3 /* connections in a row that broke before anybody could use them */
+#define BROKEN_MAX    3 /* connections in a row that broke while they were young */
 
 typedef struct {
-    GPtrArray *idle; /* connections that nobody uses */
+    GPtrArray *idle;   /* connections that nobody uses */
+    GHashTable *young; /* made since one last broke, and nobody gave it back working yet */
+    guint broken;      /* in a row while they were young */
     gboolean opening;
     gint64 opening_until_ms; /* so long it is waited for */
     gint64 down_until_ms;
     char *down_cause; /* why the last try failed; NULL: it did not */
-    guint untaken;    /* connections made since somebody got one that worked */
 } HostEntry;
 
 struct HostPool {
@@ -45,6 +46,7 @@ static void host_entry_free(HostEntry *entry)
     for (guint n = 0; n < entry->idle->len; n++)
         discard(entry->idle->pdata[n]);
     g_ptr_array_unref(entry->idle);
+    g_hash_table_unref(entry->young);
     g_free(entry->down_cause);
     g_free(entry);
 }
@@ -143,6 +145,7 @@ static HostEntry *entry_get(HostPool *pool, const char *uri)
     if (!entry) {
         entry = g_new0(HostEntry, 1);
         entry->idle = g_ptr_array_new();
+        entry->young = g_hash_table_new(NULL, NULL);
         g_hash_table_insert(pool->entries, g_strdup(uri), entry);
     }
     return entry;
@@ -154,7 +157,26 @@ static void entry_down(HostEntry *entry, char *cause)
     g_free(entry->down_cause);
     entry->down_cause = cause;
     entry->down_until_ms = clock_mono_ms() + DOWN_PAUSE_MS;
-    entry->untaken = 0;
+}
+
+/* With the lock held: hyper is on its way back from somebody for whom it worked. */
+static void entry_worked(HostEntry *entry, Hyper *hyper)
+{
+    g_hash_table_remove(entry->young, hyper);
+    entry->broken = 0;
+}
+
+/* With the lock held: hyper broke. A libvirt that restarts breaks many at the same time, which
+ * count as one: the others were made before. One that breaks what is made after that, again and
+ * again before it did any work, would be connected to without end. */
+static void entry_broke(HostEntry *entry, Hyper *hyper)
+{
+    if (!g_hash_table_contains(entry->young, hyper))
+        return;
+    g_hash_table_remove_all(entry->young);
+    if (++entry->broken >= BROKEN_MAX)
+        entry_down(entry, g_strdup_printf("host \"%s\": its libvirt breaks each connection",
+                                          hyper_uri(hyper)));
 }
 
 /* With the lock held: a connection that nobody uses, now the caller's; NULL: there is none. */
@@ -162,10 +184,9 @@ static Hyper *idle_take(HostPool *pool, HostEntry *entry, const char *uri)
 {
     while (entry->idle->len > 0) {
         Hyper *hyper = g_ptr_array_steal_index(entry->idle, entry->idle->len - 1);
-        if (hyper_alive(hyper)) {
-            entry->untaken = 0;
+        if (hyper_alive(hyper))
             return hyper;
-        }
+        entry_broke(entry, hyper);
         discard(hyper);
         wake_push(pool->wakes, "hypervisor", uri); /* libvirt need not have told */
     }
@@ -181,6 +202,10 @@ static gboolean on_idle(Hyper *hyper, gpointer user)
     pthread_mutex_lock(&pool->lock);
     HostEntry *entry = entry_get(pool, hyper_uri(hyper));
     gboolean keep = alive && !pool->closing && entry->idle->len < IDLE_MAX;
+    if (alive)
+        entry_worked(entry, hyper);
+    else
+        entry_broke(entry, hyper);
     if (keep)
         g_ptr_array_add(entry->idle, hyper);
     else if (!alive)
@@ -211,11 +236,12 @@ static void entry_opened(HostPool *pool, const char *uri, Hyper *hyper, const GE
     } else {
         g_clear_pointer(&entry->down_cause, g_free);
         entry->down_until_ms = 0;
-        entry->untaken++;
-        if (pool->closing)
-            discard(hyper);
-        else
-            g_ptr_array_add(entry->idle, hyper);
+    }
+    if (hyper && pool->closing) {
+        discard(hyper);
+    } else if (hyper) {
+        g_hash_table_add(entry->young, hyper);
+        g_ptr_array_add(entry->idle, hyper);
     }
     if (back)
         wake_push(pool->wakes, "hypervisor", uri); /* what happened there meanwhile nobody told */
@@ -275,8 +301,6 @@ static Hyper *entry_take(HostPool *pool, const char *uri, GError **error)
     Hyper *hyper = NULL;
 
     while (!(hyper = idle_take(pool, entry, uri))) {
-        if (entry->untaken >= BROKEN_MAX)
-            entry_down(entry, g_strdup_printf("host \"%s\": its libvirt breaks connections", uri));
         if (!entry->opening && clock_mono_ms() < entry->down_until_ms)
             return fail_null(error, HOST_UNREACHABLE, "%s", entry->down_cause);
         if (!entry->opening && !opener_start(pool, entry, uri, error))

@@ -115,6 +115,11 @@ static Hyper *get(Stage *s)
     return hyper;
 }
 
+static void break_one(Hyper *hyper)
+{
+    g_atomic_int_set(&hyper->alive, FALSE);
+}
+
 static void refused(Stage *s)
 {
     g_autoptr(GError) error = NULL;
@@ -148,30 +153,53 @@ static void test_one_that_breaks_all_is_given_up(void)
     hyper_release(back);
 }
 
-static void test_one_that_broke_one_is_not(void)
+static void test_one_that_breaks_all_in_use_is_given_up(void)
+{
+    g_autoptr(Stage) s = stage_new(0);
+    Hyper *hyper = NULL;
+    int tries = 0;
+
+    while (tries < MANY && (hyper = host_pool_get(s->pool, URI, NULL))) {
+        tries++;
+        break_one(hyper);
+        hyper_release(hyper);
+    }
+    g_assert_cmpint(tries, <=, FEW);
+    refused(s);
+}
+
+/* Each time one connection breaks that nobody used and one before it was used. */
+static void test_one_that_breaks_some_is_not(void)
 {
     g_autoptr(Stage) s = stage_new(0);
 
     for (int restart = 1; restart <= 2 * FEW; restart++) {
         g_atomic_int_set(&to_break, 1);
         Hyper *hyper = get(s);
-        g_assert_cmpint(g_atomic_int_get(&opened), ==, 2 * restart);
-        g_atomic_int_set(&hyper->alive, FALSE); /* the next is made anew */
+        break_one(hyper);
         hyper_release(hyper);
+        g_assert_cmpint(g_atomic_int_get(&opened), ==, 3 * restart - 1);
+        hyper = get(s);
+        hyper_release(hyper);
+        break_one(hyper);
     }
 }
 
-static void test_connections_nobody_uses_may_all_break(void)
+/* Those of all workers and those of none, at the same time. */
+static void test_a_restart_breaks_all_at_once(void)
 {
     g_autoptr(Stage) s = stage_new(0);
-    Hyper *used[4];
+    Hyper *used[2 * FEW];
+    const guint idle = 4;
 
     for (guint n = 0; n < G_N_ELEMENTS(used); n++)
         used[n] = get(s);
+    for (guint n = 0; n < idle; n++)
+        hyper_release(used[n]);
     for (guint n = 0; n < G_N_ELEMENTS(used); n++)
-        hyper_release(used[n]); /* kept by the pool */
-    for (guint n = 0; n < G_N_ELEMENTS(used); n++)
-        g_atomic_int_set(&used[n]->alive, FALSE);
+        break_one(used[n]);
+    for (guint n = idle; n < G_N_ELEMENTS(used); n++)
+        hyper_release(used[n]);
     hyper_release(get(s));
     g_assert_cmpint(g_atomic_int_get(&opened), ==, G_N_ELEMENTS(used) + 1);
 }
@@ -220,10 +248,11 @@ int main(int argc, char **argv)
     test_pg_init();
     g_test_add_func("/hosts/one that breaks each connection is given up, and tried again later",
                     test_one_that_breaks_all_is_given_up);
-    g_test_add_func("/hosts/one that breaks a connection now and then is not",
-                    test_one_that_broke_one_is_not);
-    g_test_add_func("/hosts/connections that nobody uses may all break",
-                    test_connections_nobody_uses_may_all_break);
+    g_test_add_func("/hosts/one that breaks each connection in use is given up",
+                    test_one_that_breaks_all_in_use_is_given_up);
+    g_test_add_func("/hosts/one that breaks some is not", test_one_that_breaks_some_is_not);
+    g_test_add_func("/hosts/one that restarts breaks all at once, and is not",
+                    test_a_restart_breaks_all_at_once);
     g_test_add_func("/hosts/a crowd gives it up together", test_a_crowd_gives_it_up_together);
     g_test_add_func("/hosts/a crowd is served", test_a_crowd_is_served);
     return g_test_run();
