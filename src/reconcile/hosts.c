@@ -159,11 +159,25 @@ static void entry_down(HostEntry *entry, char *cause)
     entry->down_until_ms = clock_mono_ms() + DOWN_PAUSE_MS;
 }
 
-/* With the lock held: hyper is on its way back from somebody for whom it worked. */
+/* With the lock held: the host may be tried, but for one whose connections break: not before one of
+ * them worked, whoever made another meanwhile. */
+static void entry_up(HostEntry *entry)
+{
+    if (entry->broken >= BROKEN_MAX)
+        return;
+    g_clear_pointer(&entry->down_cause, g_free);
+    entry->down_until_ms = 0;
+}
+
+/* With the lock held: hyper is given back by somebody for whom it worked. */
 static void entry_worked(HostEntry *entry, Hyper *hyper)
 {
+    gboolean rested = entry->broken >= BROKEN_MAX;
+
     g_hash_table_remove(entry->young, hyper);
     entry->broken = 0;
+    if (rested)
+        entry_up(entry);
 }
 
 /* With the lock held: hyper broke. A libvirt that restarts breaks many at the same time, which
@@ -231,12 +245,10 @@ static void entry_opened(HostPool *pool, const char *uri, Hyper *hyper, const GE
     gboolean back = hyper && entry->down_cause && !pool->closing;
     entry->opening = FALSE;
     pool->openers--;
-    if (!hyper) {
+    if (hyper)
+        entry_up(entry);
+    else
         entry_down(entry, g_strdup(cause->message));
-    } else {
-        g_clear_pointer(&entry->down_cause, g_free);
-        entry->down_until_ms = 0;
-    }
     if (hyper && pool->closing) {
         discard(hyper);
     } else if (hyper) {

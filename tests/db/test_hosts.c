@@ -26,6 +26,7 @@ struct Hyper {
 };
 
 static int opened;  /* connections; atomic */
+static int held;     /* whether it does not answer those who connect; atomic */
 static int to_break; /* so many of the next are broken when they are looked at; atomic */
 
 Hyper *hyper_open(const char *uri, const HyperSettings *settings G_GNUC_UNUSED,
@@ -39,6 +40,8 @@ Hyper *hyper_open(const char *uri, const HyperSettings *settings G_GNUC_UNUSED,
     if (!hyper->alive)
         g_atomic_int_dec_and_test(&to_break);
     g_atomic_int_inc(&opened);
+    while (g_atomic_int_get(&held))
+        g_usleep(1000);
     return hyper;
 }
 
@@ -120,6 +123,12 @@ static void break_one(Hyper *hyper)
     g_atomic_int_set(&hyper->alive, FALSE);
 }
 
+static void break_and_release(Hyper *hyper)
+{
+    break_one(hyper);
+    hyper_release(hyper);
+}
+
 static void refused(Stage *s)
 {
     g_autoptr(GError) error = NULL;
@@ -130,10 +139,28 @@ static void refused(Stage *s)
     g_assert_nonnull(strstr(error->message, "host \"" URI "\": its libvirt breaks"));
 }
 
+/* One that rests is tried again by itself. */
+static Hyper *get_later(Stage *s)
+{
+    Hyper *hyper = NULL;
+
+    for (int tenths = 0; !hyper && tenths < BACK_S * 10; tenths++) {
+        hyper = host_pool_get(s->pool, URI, NULL);
+        g_usleep(hyper ? 0 : 100000);
+    }
+    g_assert_nonnull(hyper);
+    return hyper;
+}
+
+static void *worker(void *arg)
+{
+    return host_pool_get(((Stage *)arg)->pool, URI, NULL);
+}
+
 static void test_one_that_breaks_all_is_given_up(void)
 {
     g_autoptr(Stage) s = stage_new(MANY);
-    Hyper *back = NULL;
+    Hyper *back;
     char *woken = NULL;
 
     refused(s);
@@ -142,11 +169,7 @@ static void test_one_that_breaks_all_is_given_up(void)
     refused(s); /* at once: it rests */
     g_assert_cmpint(g_atomic_int_get(&opened), ==, tries);
     g_atomic_int_set(&to_break, 0);
-    for (int tenths = 0; !back && tenths < BACK_S * 10; tenths++) {
-        back = host_pool_get(s->pool, URI, NULL);
-        g_usleep(back ? 0 : 100000);
-    }
-    g_assert_nonnull(back); /* it is tried again by itself */
+    back = get_later(s);
     g_assert_nonnull(wake_take(s->wakes, LANE_SLOW, &woken));
     g_assert_cmpstr(woken, ==, URI);
     g_free(woken);
@@ -161,11 +184,37 @@ static void test_one_that_breaks_all_in_use_is_given_up(void)
 
     while (tries < MANY && (hyper = host_pool_get(s->pool, URI, NULL))) {
         tries++;
-        break_one(hyper);
-        hyper_release(hyper);
+        break_and_release(hyper);
     }
     g_assert_cmpint(tries, <=, FEW);
     refused(s);
+}
+
+/* When the host is tried again and the connection breaks, one that was on its way makes no other. */
+static void test_one_given_up_rests_until_one_works(void)
+{
+    g_autoptr(Stage) s = stage_new(0);
+    Hyper *first;
+    void *second;
+    pthread_t thread;
+
+    while ((first = host_pool_get(s->pool, URI, NULL)))
+        break_and_release(first);
+    first = get_later(s);
+    int tries = g_atomic_int_get(&opened);
+    g_atomic_int_set(&held, TRUE);
+    g_assert_cmpint(pthread_create(&thread, NULL, worker, s), ==, 0);
+    while (g_atomic_int_get(&opened) == tries)
+        g_usleep(1000);
+    break_and_release(first);
+    g_atomic_int_set(&held, FALSE);
+    g_assert_cmpint(pthread_join(thread, &second), ==, 0);
+    refused(s);
+    g_assert_cmpint(g_atomic_int_get(&opened), ==, tries + 1);
+    hyper_release(second);
+    first = get(s);
+    hyper_release(get(s));
+    hyper_release(first);
 }
 
 /* Each time one connection breaks that nobody used and one before it was used. */
@@ -176,8 +225,7 @@ static void test_one_that_breaks_some_is_not(void)
     for (int restart = 1; restart <= 2 * FEW; restart++) {
         g_atomic_int_set(&to_break, 1);
         Hyper *hyper = get(s);
-        break_one(hyper);
-        hyper_release(hyper);
+        break_and_release(hyper);
         g_assert_cmpint(g_atomic_int_get(&opened), ==, 3 * restart - 1);
         hyper = get(s);
         hyper_release(hyper);
@@ -202,11 +250,6 @@ static void test_a_restart_breaks_all_at_once(void)
         hyper_release(used[n]);
     hyper_release(get(s));
     g_assert_cmpint(g_atomic_int_get(&opened), ==, G_N_ELEMENTS(used) + 1);
-}
-
-static void *worker(void *arg)
-{
-    return host_pool_get(((Stage *)arg)->pool, URI, NULL);
 }
 
 /* How many of the workers that ask at the same time get a connection. */
@@ -250,6 +293,8 @@ int main(int argc, char **argv)
                     test_one_that_breaks_all_is_given_up);
     g_test_add_func("/hosts/one that breaks each connection in use is given up",
                     test_one_that_breaks_all_in_use_is_given_up);
+    g_test_add_func("/hosts/one that was given up rests until a connection worked",
+                    test_one_given_up_rests_until_one_works);
     g_test_add_func("/hosts/one that breaks some is not", test_one_that_breaks_some_is_not);
     g_test_add_func("/hosts/one that restarts breaks all at once, and is not",
                     test_a_restart_breaks_all_at_once);
