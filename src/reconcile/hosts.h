@@ -3,9 +3,9 @@
  *
  * A connection is one worker's alone until it is given back, made when there is none to be had, and
  * made anew after it broke. A host that could not be reached, or that broke a few connections in a
- * row before they did any work, is not tried again for some seconds, and one that does not answer is
- * waited for once: steps fail at once with HOST_UNREACHABLE instead of holding a worker. When it is
- * reached again, a step of kind "hypervisor" is asked for. Locks itself; no lock is held while
+ * row before they did any work, is not tried again for some seconds, and one that does not answer
+ * is waited for once: steps fail at once with HOST_UNREACHABLE instead of holding a worker. When it
+ * is reached again, a step of kind "hypervisor" is asked for. Locks itself; no lock is held while
  * connecting.
  */
 #pragma once

@@ -5,15 +5,7 @@ set -u
 # shellcheck source=tests/lib/scratch.sh
 . "$(dirname "$0")/../lib/scratch.sh"
 
-scratch_new
-far=$scratch_root.far
-hosts() { tests/lib/hosts.sh "$1" "$far" "${@:2}"; }
-trap '{ hosts thaw 1; } 2>/dev/null; scratch_gone; hosts down; rm -rf "$scratch_root"' EXIT
-trap 'exit 130' INT TERM HUP
-hosts up 1 >"$scratch_root/out" 2>&1 || { remark <"$scratch_root/out"; bail "no far host"; }
-berth up >"$scratch_root/out" 2>&1 || { remark <"$scratch_root/out"; bail "berth up failed"; }
-eval "$(berth env)"
-ec2() { /usr/bin/aws --endpoint-url "$AWS_ENDPOINT_URL" --output text ec2 "$@"; }
+scratch_far 1
 left() { hosts inside 1 bash -c 'virsh -q list --all --name; virsh -q net-list --all --name; virsh -q pool-list --all --name; ls /var/lib/libvirt/images' | xargs; }
 here() { virsh -q list --all --name 2>/dev/null; virsh -q net-list --all --name 2>/dev/null; ls /var/lib/libvirt/images; }
 
@@ -42,7 +34,7 @@ check "it names the host" grep -qF "not cleaned: host $uri: " "$scratch_root.out
 check "no settings are left" test ! -e "$scratch_root/etc/berth/berth.conf"
 check "nor anything on this machine" test -z "$(here | grep -F "$scratch_name")"
 hosts thaw 1
-answers() { timeout 10 tests/lib/hosts.sh inside "$far" 1 virsh -q list >/dev/null 2>&1; }
+answers() { timeout 10 tests/lib/hosts.sh inside "$scratch_root.far" 1 virsh -q list >/dev/null 2>&1; }
 check "the host moves again" within 60 answers
 check "with what was there" grep -qF "$scratch_name-$instance" <<<"$(left)"
 sed -n '/^when it answers again/,$p' "$scratch_root.out" | sed '1d;/^berth /,$d' >"$scratch_root.sh"

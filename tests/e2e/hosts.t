@@ -9,15 +9,7 @@ set -u
 . "$(dirname "$0")/../lib/scratch.sh"
 AWAY=90 # seconds: a broken connection is noticed after 16, a hung one after 31; the machine is busy
 
-scratch_new
-far=$scratch_root.far
-hosts() { tests/lib/hosts.sh "$1" "$far" "${@:2}"; }
-trap '{ hosts thaw 2; } 2>/dev/null; scratch_gone; hosts down; rm -rf "$scratch_root"' EXIT
-trap 'exit 130' INT TERM HUP
-hosts up 2 >"$scratch_root/out" 2>&1 || { remark <"$scratch_root/out"; bail "no far hosts"; }
-berth up >"$scratch_root/out" 2>&1 || { remark <"$scratch_root/out"; bail "berth up failed"; }
-eval "$(berth env)"
-ec2() { /usr/bin/aws --endpoint-url "$AWS_ENDPOINT_URL" --output text ec2 "$@"; }
+scratch_far 2
 
 # ---- what is asked
 field() { berth host list --json | jq -r ".[] | select(.HostId == \"$1\").$2"; }

@@ -3,7 +3,8 @@
 #
 # scratch_new makes a folder with settings in it: a name, ports, a bridge and a network that
 # nothing else on this machine uses. After it: $scratch_root, $scratch_name, $scratch_port,
-# $scratch_registry_port, $scratch_cidr; berth calls the program on it. scratch_gone destroys it.
+# $scratch_registry_port, $scratch_cidr; berth calls the program on it. scratch_up brings it up, after
+# which ec2 is the stock command on it; scratch_far is both with hosts beside. scratch_gone destroys it.
 # Also: TAP (ok, not_ok, check, bail, done_testing) and within SECONDS COMMAND...
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
 export LC_ALL=C.UTF-8 PATH="/usr/sbin:/usr/bin:/sbin:/bin:$PATH"
@@ -103,6 +104,15 @@ quick_waiters() {
 }
 
 berth() { "$build/berth" "$@"; }
+ec2() { /usr/bin/aws --endpoint-url "$AWS_ENDPOINT_URL" --output text ec2 "$@"; }
+
+# must CLAIM COMMAND...: without it there is nothing to test; what it says is told when it fails.
+must() { "${@:2}" >"$scratch_root/out" 2>&1 || { remark <"$scratch_root/out"; bail "$1"; }; }
+
+scratch_up() {
+    must "berth up failed" berth up
+    eval "$(berth env)"
+}
 
 # One connection for all calls to a guest: each login costs a guest without KVM up to seconds.
 # shared_ssh_open KEY INSTANCE; shared_ssh INSTANCE -- COMMAND..., which makes one of its own where
@@ -117,4 +127,26 @@ shared_ssh_close() { shared_ssh -O exit "$1" 2>/dev/null; }
 
 scratch_gone() {
     [[ ! -e $scratch_root/etc/berth/berth.conf ]] || berth destroy --yes 2>&1 | remark
+}
+
+# ---- beside far hosts
+# scratch_far COUNT: a new installation that is up, and so many hypervisor hosts of its own, which
+# hosts VERB ARG... (tests/lib/hosts.sh) is about; all of it is gone when the test ends.
+hosts() { tests/lib/hosts.sh "$1" "$scratch_root.far" "${@:2}"; }
+scratch_far() {
+    scratch_new
+    scratch_far_count=$1
+    trap scratch_far_gone EXIT
+    trap 'exit 130' INT TERM HUP
+    must "no far hosts" hosts up "$1"
+    scratch_up
+}
+scratch_far_gone() {
+    local number
+    for number in $(seq "$scratch_far_count"); do
+        hosts thaw "$number" 2>/dev/null # or destroy would wait for it in vain
+    done
+    scratch_gone
+    hosts down
+    rm -rf "$scratch_root"
 }
