@@ -146,5 +146,5 @@ GPtrArray *clusters_list(DbTx *tx, const char *account_id, const char *after, gi
         " AND cluster_name COLLATE \"C\" > $2 ORDER BY cluster_name COLLATE \"C\" LIMIT $3",
         DB_ARGS(account_id, after ? after : "", db_int(tx, limit)));
 
-    return res ? rows_text(res, 0) : NULL;
+    return res ? db_texts(res, 0) : NULL;
 }

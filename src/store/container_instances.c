@@ -100,7 +100,7 @@ GPtrArray *container_instances_list(DbTx *tx, gint64 cluster_id, const char *sta
         " AND container_instance_id > $3 ORDER BY container_instance_id LIMIT $4",
         DB_ARGS(db_int(tx, cluster_id), status, after ? after : "", db_int(tx, limit)));
 
-    return res ? rows_text(res, 0) : NULL;
+    return res ? db_texts(res, 0) : NULL;
 }
 
 gboolean container_instances_set_status(DbTx *tx, gint64 ci_id, const char *status, GError **error)

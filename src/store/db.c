@@ -358,6 +358,15 @@ gboolean db_truth(const PGresult *res, int row, int column)
     return text && text[0] == 't';
 }
 
+GPtrArray *db_texts(const PGresult *res, int column)
+{
+    GPtrArray *list = g_ptr_array_new_with_free_func(g_free);
+
+    for (int row = 0; row < PQntuples(res); row++)
+        g_ptr_array_add(list, g_strdup(db_text(res, row, column)));
+    return list;
+}
+
 gboolean db_wake(DbTx *tx, const char *kind, const char *id, GError **error)
 {
     return db_exec(tx, error, "SELECT pg_notify('berth_wake', $1 || ':' || $2)", DB_ARGS(kind, id),

@@ -69,6 +69,8 @@ const char *db_bytes(DbTx *tx, const void *data, gsize length);
 const char *db_text(const PGresult *res, int row, int column);
 gint64 db_int64(const PGresult *res, int row, int column);
 gboolean db_truth(const PGresult *res, int row, int column);
+/* One column of all rows, as a GPtrArray of char *; caller owns it. */
+GPtrArray *db_texts(const PGresult *res, int column);
 /* SQL for a timestamptz column as bigint microseconds. */
 #define DB_US(column) "(extract(epoch FROM " column ") * 1000000)::bigint"
 

@@ -8,15 +8,6 @@ json_t *row_json(const PGresult *res, int row, int column)
     return value ? value : json_object();
 }
 
-GPtrArray *rows_text(const PGresult *res, int column)
-{
-    GPtrArray *list = g_ptr_array_new_with_free_func(g_free);
-
-    for (int row = 0; row < PQntuples(res); row++)
-        g_ptr_array_add(list, g_strdup(db_text(res, row, column)));
-    return list;
-}
-
 GArray *row_ints(const PGresult *res, int row, int column)
 {
     GArray *values = g_array_new(FALSE, FALSE, sizeof(gint64));

@@ -1,5 +1,5 @@
 /*
- * store/ecs_rows.h - what the tables of ECS read alike: documents, lists of texts, arrays
+ * store/ecs_rows.h - what the tables of ECS read alike: documents, arrays
  *
  * Callers own results.
  */
@@ -11,8 +11,6 @@
 
 /* A jsonb column; an empty object when it is NULL. */
 json_t *row_json(const PGresult *res, int row, int column);
-/* One column of all rows, as a GPtrArray of char *. */
-GPtrArray *rows_text(const PGresult *res, int column);
 /* An integer[] column ("{1,2}") as a GArray of gint64; empty when it is NULL. */
 GArray *row_ints(const PGresult *res, int row, int column);
 /* An integer[] or bigint[] parameter from a GArray of gint64. */

@@ -180,12 +180,7 @@ GPtrArray *images_permissions(DbTx *tx, const char *id, GError **error)
                  "SELECT account_id FROM image_permissions WHERE image_id = $1 ORDER BY account_id",
                  DB_ARGS(id));
 
-    if (!res)
-        return NULL;
-    GPtrArray *list = g_ptr_array_new_with_free_func(g_free);
-    for (int row = 0; row < PQntuples(res); row++)
-        g_ptr_array_add(list, g_strdup(db_text(res, row, 0)));
-    return list;
+    return res ? db_texts(res, 0) : NULL;
 }
 
 gboolean images_record_available(DbTx *tx, const Image *m, GError **error)

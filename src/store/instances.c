@@ -288,12 +288,7 @@ GPtrArray *instances_free_addresses(DbTx *tx, const char *base, gint first, gint
                  " AND i.private_ip = $1::inet + o) ORDER BY o LIMIT $4::bigint",
                  DB_ARGS(base, db_int(tx, first), db_int(tx, last), db_int(tx, count)));
 
-    if (!res)
-        return NULL;
-    GPtrArray *list = g_ptr_array_new_with_free_func(g_free);
-    for (int row = 0; row < PQntuples(res); row++)
-        g_ptr_array_add(list, g_strdup(db_text(res, row, 0)));
-    return list;
+    return res ? db_texts(res, 0) : NULL;
 }
 
 GHashTable *instances_in_zones(DbTx *tx, GError **error)

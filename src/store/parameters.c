@@ -126,5 +126,5 @@ GPtrArray *parameters_delete(DbTx *tx, const char *account_id, const char *const
                  " RETURNING name",
                  DB_ARGS(account_id, db_text_array(tx, names, -1)));
 
-    return res ? rows_text(res, 0) : NULL;
+    return res ? db_texts(res, 0) : NULL;
 }

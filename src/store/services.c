@@ -127,7 +127,7 @@ GPtrArray *services_list(DbTx *tx, gint64 cluster_id, const char *launch_type,
         DB_ARGS(db_int(tx, cluster_id), launch_type, scheduling_strategy, after ? after : "",
                 db_int(tx, limit)));
 
-    return res ? rows_text(res, 0) : NULL;
+    return res ? db_texts(res, 0) : NULL;
 }
 
 gboolean services_wake(DbTx *tx, gint64 service_id, GError **error)

@@ -164,5 +164,5 @@ GPtrArray *task_definitions_families(DbTx *tx, const char *account_id, const cha
         " ORDER BY family COLLATE \"C\" LIMIT $5",
         DB_ARGS(account_id, prefix, status, after ? after : "", db_int(tx, limit)));
 
-    return res ? rows_text(res, 0) : NULL;
+    return res ? db_texts(res, 0) : NULL;
 }

@@ -3,12 +3,11 @@
 agent, and what the real Docker Engine says of the container."""
 import os
 import sys
-import time
 
 LIB = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 sys.path.insert(0, os.path.join(LIB, "lib"))
 sys.path.insert(0, os.path.join(LIB, "api", "lib"))
-from agent_rig import Rig  # noqa: E402
+from agent_rig import Rig, within  # noqa: E402
 from berth_test import Berth, tap  # noqa: E402
 
 MIB = 1024 * 1024
@@ -69,15 +68,6 @@ def value_at(tree, path):
     for key in path.split("."):
         tree = (tree or {}).get(key)
     return tree
-
-
-def within(seconds, find):
-    end = time.monotonic() + seconds
-    while True:
-        found = find()
-        if found or time.monotonic() > end:
-            return found
-        time.sleep(0.2)
 
 
 def start(rig, ecs, family, table, **more):

@@ -5,12 +5,11 @@ import json
 import os
 import subprocess
 import sys
-import time
 
 LIB = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 sys.path.insert(0, os.path.join(LIB, "lib"))
 sys.path.insert(0, os.path.join(LIB, "api", "lib"))
-from agent_rig import Rig  # noqa: E402
+from agent_rig import Rig, within  # noqa: E402
 from berth_test import BUILD, REGION, Berth, tap  # noqa: E402
 from private_registry import PASSWORD, USER, PrivateRegistry  # noqa: E402
 from slow_registry import SlowRegistry  # noqa: E402
@@ -18,15 +17,6 @@ from slow_registry import SlowRegistry  # noqa: E402
 MIB = 1024 * 1024
 TRUST = json.dumps({"Version": "2012-10-17", "Statement": [
     {"Effect": "Allow", "Principal": {"Service": "ecs-tasks.amazonaws.com"}, "Action": "sts:AssumeRole"}]})
-
-
-def within(seconds, find):
-    end = time.monotonic() + seconds
-    while True:
-        found = find()
-        if found or time.monotonic() > end:
-            return found
-        time.sleep(0.1)
 
 
 def define(ecs, family, image, secret=None, role=None, **more):

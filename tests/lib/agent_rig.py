@@ -373,6 +373,16 @@ class Rig:
         return {"name": "out", "host": {"sourcePath": self.out}}
 
 
+def within(seconds, find):
+    """What find() gives as soon as it is true, or when time is up."""
+    end = time.monotonic() + seconds
+    while True:
+        found = find()
+        if found or time.monotonic() > end:
+            return found
+        time.sleep(0.1)
+
+
 def equal(a, b):
     if a != b:
         raise AssertionError("%r is not %r" % (a, b))
