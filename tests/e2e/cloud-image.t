@@ -8,7 +8,6 @@
 set -u
 # shellcheck source=tests/lib/scratch.sh
 . "$(dirname "$0")/../lib/scratch.sh"
-ec2() { /usr/bin/aws --endpoint-url "$AWS_ENDPOINT_URL" --output text ec2 "$@"; }
 began=$SECONDS
 stamp() { echo "# $1: $((SECONDS - began)) s"; }
 
@@ -18,8 +17,7 @@ remark <"$work/out"
 scratch_new
 trap 'scratch_gone; rm -rf "$scratch_root" "$work"' EXIT
 trap 'exit 130' INT TERM HUP
-berth up >"$work/out" 2>&1 || { remark <"$work/out"; bail "berth up failed"; }
-eval "$(berth env)"
+scratch_up
 began=$SECONDS
 
 # ---- import

@@ -8,7 +8,6 @@ set -u
 # shellcheck source=tests/lib/scratch.sh
 . "$(dirname "$0")/../lib/scratch.sh"
 aws() { /usr/bin/aws --endpoint-url "$AWS_ENDPOINT_URL" --output text "$@"; }
-ec2() { aws ec2 "$@"; }
 ecs() { aws ecs "$@"; }
 stamp() { echo "# $1: $((SECONDS - began)) s"; }
 
@@ -17,9 +16,8 @@ scratch_new
 trap 'scratch_gone; rm -rf "$scratch_root" "$work"' EXIT
 trap 'exit 130' INT TERM HUP
 export BERTH_IMAGE_CACHE=${BERTH_IMAGE_CACHE:-/var/cache/berth/images}
-berth up >"$work/out" 2>&1 || { remark <"$work/out"; bail "berth up failed"; }
-berth image build ecs-optimized >"$work/out" 2>&1 || { remark <"$work/out"; bail "no image"; }
-eval "$(berth env)"
+scratch_up
+must "no image" berth image build ecs-optimized
 began=$SECONDS
 
 # ---- an image, a key, a web server to run

@@ -5,16 +5,14 @@
 set -u
 # shellcheck source=tests/lib/scratch.sh
 . "$(dirname "$0")/../lib/scratch.sh"
-ec2() { /usr/bin/aws --endpoint-url "$AWS_ENDPOINT_URL" --output text ec2 "$@"; }
 
 work=$(mktemp -d)
 scratch_new
 trap 'scratch_gone; rm -rf "$scratch_root" "$work"' EXIT
 trap 'exit 130' INT TERM HUP
 export BERTH_IMAGE_CACHE=${BERTH_IMAGE_CACHE:-/var/cache/berth/images}
-berth up >"$work/out" 2>&1 || { remark <"$work/out"; bail "berth up failed"; }
-berth image build ecs-optimized >"$work/out" 2>&1 || { remark <"$work/out"; bail "no image"; }
-eval "$(berth env)"
+scratch_up
+must "no image" berth image build ecs-optimized
 
 image=$(ec2 describe-images --owners self --query 'Images[0].ImageId')
 ec2 create-key-pair --key-name meta --key-type ed25519 --query KeyMaterial >"$work/key"
