@@ -183,6 +183,20 @@ static gboolean lists_running(const json_t *tasks, const char *arn)
     return FALSE;
 }
 
+/* What the sender believes to run here, and does not. */
+static void on_expected(AgentAcs *acs, const json_t *tasks)
+{
+    const json_t *task;
+    gsize n;
+
+    json_array_foreach(tasks, n, task)
+    {
+        if (strcmp(text_of(task, "desiredStatus"), "RUNNING") == 0)
+            agent_engine_expected(acs->engine, text_of(task, "taskArn"),
+                                  json_is_true(json_object_get(task, "acknowledged")));
+    }
+}
+
 /* Tasks that run here and that the manifest does not list are named to the sender, who confirms
  * those that are to stop. */
 static void on_manifest(AgentAcs *acs, const json_t *message)
@@ -193,6 +207,7 @@ static void on_manifest(AgentAcs *acs, const json_t *message)
     if (timeline <= acs->engine->state->timeline || !raise_timeline(acs, timeline))
         return;
     acknowledge(acs, message);
+    on_expected(acs, json_object_get(message, "tasks"));
     json_t *candidates = json_array();
     for (guint i = 0; i < acs->engine->tasks->len; i++) {
         const AgentTask *task = acs->engine->tasks->pdata[i];

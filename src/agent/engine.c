@@ -22,6 +22,7 @@
 #define SEND_MAX_MS   30000.0
 #define SEND_GROWTH   1.3
 #define SEND_JITTER   0.2
+#define UNKNOWN_TASK  "TaskStateError: the agent does not know this task"
 
 typedef struct {
     AgentEngine *engine;
@@ -384,7 +385,7 @@ static gboolean accept_one(AgentEngine *engine, const json_t *tree)
         agent_report_again(task);
     if (is_stop(tree)) {
         if (!agent_engine_stop(engine, arn))
-            take_on_stopped(engine, arn, id, "TaskStateError: the agent does not know this task");
+            take_on_stopped(engine, arn, id, UNKNOWN_TASK);
         return TRUE;
     }
     if (task)
@@ -400,6 +401,23 @@ static gboolean accept_one(AgentEngine *engine, const json_t *tree)
         g_strdup_printf("UnrecogniedTaskError: Error loading task - %s", cause->message);
     take_on_stopped(engine, arn, id, reason);
     return FALSE;
+}
+
+void agent_engine_expected(AgentEngine *engine, const char *task_arn, gboolean acknowledged)
+{
+    json_auto_t *tree = json_pack("{s:s}", "arn", task_arn);
+    AgentTask *task = agent_engine_find(engine, task_arn);
+    const char *arn = NULL;
+    g_autofree char *id = NULL;
+
+    if (task && task->status == TASK_STOPPED)
+        agent_report_again(task);
+    if (!task && acknowledged && agent_payload_arn(tree, &arn, &id) &&
+        !agent_state_has_file(engine->state, id)) {
+        log_warn(id, "is not known here any more, and reported to have stopped");
+        take_on_stopped(engine, arn, id, UNKNOWN_TASK);
+    }
+    agent_engine_wake(engine, clock_mono_ms());
 }
 
 gboolean agent_engine_keep_credentials(AgentEngine *engine, const char *arn,

@@ -50,6 +50,10 @@ AgentTask *agent_engine_find(const AgentEngine *engine, const char *arn);
 /* Takes on the tasks of a payload and has them on disk when it returns. FALSE when one of them
  * could not be read or saved: then the payload is not acknowledged. */
 gboolean agent_engine_accept(AgentEngine *engine, const json_t *tasks);
+/* The control plane has this task as one that is to run here. When that is over, its end is told
+ * once more. When the agent has acknowledged it and knows nothing of it, not even a record that
+ * cannot be read, it was forgotten after its end: its end is all there is to tell. */
+void agent_engine_expected(AgentEngine *engine, const char *arn, gboolean acknowledged);
 /* Stops a task that is known; FALSE when it is not. */
 gboolean agent_engine_stop(AgentEngine *engine, const char *arn);
 /* Has every task end, for this reason. FALSE when that could not be saved. */

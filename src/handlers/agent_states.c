@@ -16,6 +16,7 @@
 #define STOP_EXITED_REASON "Essential container in task exited"
 #define STOP_FAILED        "TaskFailedToStart"
 #define STOP_FAILED_REASON "Task failed to start"
+#define STOP_UNKNOWN       "TerminationNotice"
 
 static const char *const statuses[] = { "PENDING", "RUNNING", "STOPPED" };
 
@@ -155,12 +156,19 @@ static gboolean derive_stop(Request *rq, const ReportedTask *task, TaskReport *r
                             GError **error)
 {
     const char *reason = request_text(rq, "reason");
-    gboolean ran = task->ever_running;
+    gboolean ran = task->ever_running, any_end = TRUE;
 
     if (strcmp(report->status, "STOPPED") != 0 || task->stop_code)
         return TRUE;
     if (!ran && !task_reports_ran(rq->tx, task->task_key, &ran, error))
         return FALSE;
+    if (ran && reason && *reason && !task_reports_any_end(rq->tx, task->task_key, &any_end, error))
+        return FALSE;
+    if (!any_end) { /* how it ended is not known: all there is to say is why it is over */
+        report->stop_code = STOP_UNKNOWN;
+        report->stopped_reason = reason;
+        return TRUE;
+    }
     report->stop_code = ran ? STOP_EXITED : STOP_FAILED;
     report->stopped_reason = ran                 ? STOP_EXITED_REASON
                              : reason && *reason ? reason

@@ -56,20 +56,33 @@ static void add_text(Manifest *m, const char *type, json_t *message)
 
 /* -- the manifest */
 
+/* Our own agent is told which of the tasks it has acknowledged: that they are over is all that it
+ * can mean when it has no record of one, whichever copy of the database says that they run. Of the
+ * others it may just not have heard yet. */
+static json_t *manifest_entry(const Manifest *m, const ChannelWorld *world,
+                              const ManifestTask *task, gboolean own)
+{
+    g_autofree char *arn = task_arn(m, world, task->task_id);
+    json_t *entry = json_pack("{s:s, s:s, s:s}", "taskArn", arn, "taskClusterArn", m->cluster_arn,
+                              "desiredStatus", "RUNNING");
+
+    if (own && task->acknowledged)
+        json_object_set_new(entry, "acknowledged", json_true());
+    return entry;
+}
+
 static gboolean make(Manifest *m, const ChannelWorld *world, DbTx *tx, GError **error)
 {
     gint64 timeline = 0;
-    g_auto(GStrv) ids = manifests_make(tx, m->ci_id, &timeline, error);
+    gboolean own = FALSE;
+    g_autoptr(GPtrArray) listed = manifests_make(tx, m->ci_id, &timeline, &own, error);
 
-    if (!ids || !timeline)
-        return ids != NULL;
+    if (!listed || !timeline)
+        return listed != NULL;
     m->message_id = id_uuid();
     json_t *tasks = json_array();
-    for (char **id = ids; *id; id++) {
-        g_autofree char *arn = task_arn(m, world, *id);
-        json_array_append_new(tasks, json_pack("{s:s, s:s, s:s}", "taskArn", arn, "taskClusterArn",
-                                               m->cluster_arn, "desiredStatus", "RUNNING"));
-    }
+    for (guint i = 0; i < listed->len; i++)
+        json_array_append_new(tasks, manifest_entry(m, world, listed->pdata[i], own));
     add_text(m, "TaskManifestMessage",
              json_pack("{s:s, s:s, s:s, s:I, s:I, s:o}", "messageId", m->message_id, "clusterArn",
                        m->cluster_arn, "containerInstanceArn", m->container_instance_arn,

@@ -7,7 +7,9 @@
  * payload. The protocol's own confirmation (TaskStopVerificationAck) is never sent: agents up to
  * 1.70 report such tasks stopped and leave their containers running. So is nothing ever stopped by
  * a manifest that was overtaken by a payload: the rows are asked again.
- * Source: agent protocol, full task sync.
+ * Our own agent is told as well which of the tasks it has acknowledged, and reports the end of
+ * those that it has no record of: they ended while a newer copy of the database was in use. Source:
+ * agent protocol, full task sync.
  */
 #pragma once
 

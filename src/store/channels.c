@@ -72,11 +72,6 @@ static void take_claimed(const PGresult *res, int row, ChannelClaim *claims, gsi
     }
 }
 
-/* A report that it runs tells as much as an acknowledgement. */
-#define UNACKED                                                                                    \
-    "acked_status IS DISTINCT FROM desired_status"                                                 \
-    " AND NOT (desired_status = 'RUNNING' AND last_status IN ('RUNNING', 'STOPPING'))"
-
 /* Rows are locked in the order of their ids, as everywhere. */
 #define CLAIM                                                                                      \
     "WITH free AS (SELECT ci_id, a.session, a.version, a.hash, a.docker"                           \
@@ -99,7 +94,7 @@ static void take_claimed(const PGresult *res, int row, ChannelClaim *claims, gsi
     " FROM taken WHERE lost_at IS NOT NULL)"                                                       \
     " SELECT n.channel_session, EXISTS (SELECT 1 FROM tasks t WHERE t.ci_id = n.ci_id"             \
     "   AND t.last_status <> 'STOPPED'"                                                            \
-    "   AND (t.sent_status IS DISTINCT FROM t.desired_status OR (" UNACKED "))),"                  \
+    "   AND (t.sent_status IS DISTINCT FROM t.desired_status OR (" CHANNELS_UNACKED "))),"         \
     "  EXISTS (SELECT 1 FROM tasks t JOIN task_credentials USING (task_key)"                       \
     "   WHERE t.ci_id = n.ci_id AND t.last_status <> 'STOPPED')"                                   \
     " FROM taken n, (SELECT count(told) FROM woken) w"
@@ -263,7 +258,7 @@ gboolean channels_look(DbTx *tx, gint64 ci_id, gboolean *ret_active, gboolean *r
         db_query(tx, error,
                  "SELECT status <> 'INACTIVE', EXISTS (SELECT 1 FROM tasks t WHERE t.ci_id = $1"
                  " AND t.last_status <> 'STOPPED'"
-                 " AND (t.sent_status IS DISTINCT FROM t.desired_status OR (" UNACKED ")))"
+                 " AND (t.sent_status IS DISTINCT FROM t.desired_status OR (" CHANNELS_UNACKED ")))"
                  " FROM container_instances WHERE ci_id = $1",
                  DB_ARGS(db_int(tx, ci_id)));
 
@@ -285,7 +280,7 @@ GPtrArray *channels_work(DbTx *tx, gint64 ci_id, ChannelWork which, guint limit,
         " FROM tasks t JOIN task_definitions d USING (task_definition_id)"
         " LEFT JOIN services s ON s.service_id = t.service_id"
         " WHERE t.ci_id = $1 AND t.last_status <> 'STOPPED'"
-        " AND (t.sent_status IS DISTINCT FROM t.desired_status OR ($2 AND " UNACKED "))"
+        " AND (t.sent_status IS DISTINCT FROM t.desired_status OR ($2 AND " CHANNELS_UNACKED "))"
         " ORDER BY t.desired_status DESC, t.task_key LIMIT $3 FOR NO KEY UPDATE OF t",
         DB_ARGS(db_int(tx, ci_id), db_bool(which == CHANNEL_UNACKED), db_int(tx, limit)));
     if (!res)

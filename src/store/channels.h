@@ -128,6 +128,12 @@ gboolean channels_fail_task(DbTx *tx, gint64 task_key, const char *reason, GErro
 #define CHANNELS_SEQUENCE                                                                          \
     "greatest(sequence, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)"
 
+/* Of tasks, as SQL: the agent has not said that it has the task in its present desire. A report
+ * that it runs tells as much as an acknowledgement. */
+#define CHANNELS_UNACKED                                                                           \
+    "acked_status IS DISTINCT FROM desired_status"                                                 \
+    " AND NOT (desired_status = 'RUNNING' AND last_status IN ('RUNNING', 'STOPPING'))"
+
 /* Records tasks as sent, each in the message of the same index, and takes as many sequence
  * numbers; *ret_first is the first. */
 gboolean channels_sent(DbTx *tx, gint64 ci_id, const GPtrArray *tasks,

@@ -8,10 +8,17 @@
 
 #include "store/db.h"
 
-/* Ids of the tasks that are to run on the container instance, ending with NULL, and the number that
- * the manifest gets: the next of its payloads' sequence. *ret_timeline is 0 (and the list empty)
- * for an agent that does not say that it takes manifests. Caller frees. */
-char **manifests_make(DbTx *tx, gint64 ci_id, gint64 *ret_timeline, GError **error);
+typedef struct {
+    char *task_id;
+    gboolean acknowledged; /* the agent has said that it has the task */
+} ManifestTask;
+
+/* The tasks that are to run on the container instance (ManifestTask), and the number that the
+ * manifest gets: the next of its payloads' sequence. *ret_timeline is 0 (and the list empty) for an
+ * agent that does not say that it takes manifests; *ret_own tells our own agent from others. Caller
+ * owns the list. */
+GPtrArray *manifests_make(DbTx *tx, gint64 ci_id, gint64 *ret_timeline, gboolean *ret_own,
+                          GError **error);
 
 /* Those of the task ids (ending with NULL) that are not to run on the container instance: stopped,
  * placed elsewhere, or known to nobody. Caller frees. */

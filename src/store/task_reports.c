@@ -90,6 +90,19 @@ gboolean task_reports_ran(DbTx *tx, gint64 task_key, gboolean *ret_ran, GError *
     return TRUE;
 }
 
+gboolean task_reports_any_end(DbTx *tx, gint64 task_key, gboolean *ret_any, GError **error)
+{
+    g_autoptr(PGresult) res = db_query(
+        tx, error,
+        "SELECT EXISTS (SELECT 1 FROM containers WHERE task_key = $1 AND last_status = 'STOPPED')",
+        DB_ARGS(db_int(tx, task_key)));
+
+    if (!res)
+        return FALSE;
+    *ret_any = db_truth(res, 0, 0);
+    return TRUE;
+}
+
 static const char *time_or_null(DbTx *tx, gint64 us)
 {
     return us ? db_time(tx, us) : NULL;

@@ -49,6 +49,9 @@ typedef struct {
     const GArray *dynamic_udp;
 } TaskReport;
 
+/* Whether any of the task's containers was told to have stopped. */
+gboolean task_reports_any_end(DbTx *tx, gint64 task_key, gboolean *ret_any, GError **error);
+
 /* Records the task's part, and wakes its service when its status changed or force_wake is set, and
  * its cluster when there is room since. */
 gboolean task_reports_task(DbTx *tx, const ReportedTask *task, const TaskReport *report,

@@ -9,7 +9,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
-from agent_sim import ATTRIBUTES, Agent
+from agent_sim import ATTRIBUTES, Agent, Refused
 from berth_test import BUILD, REGION, Berth, tap
 from stock_agent import StockAgent
 
@@ -71,6 +71,8 @@ def test_manifest(berth, ecs, dialect):
     history = berth.sql("SELECT what FROM history WHERE kind = 'channel' AND object_id = "
                         f"'{back.disk['arn'][-32:]}' AND what LIKE 'the agent ran 1 tasks%'")
     tap.ok(history and orphan[-32:] in history[0][0], f"{dialect}: and that is on record", history)
+    tap.is_({tuple(sorted(t)) for m in agent.manifests + back.manifests for t in m["tasks"]},
+            {("desiredStatus", "taskArn", "taskClusterArn")}, f"{dialect}: a manifest has the members that it knows, no more")
     numbers = [m["timeline"] for m in back.manifests] + [p["seqNum"] for p in back.payloads]
     tap.is_(len(set(numbers)), len(numbers), f"{dialect}: manifests and payloads share one sequence")
     tap.is_(agent.faults + back.faults, [], f"{dialect}: all that came is what the decoder takes")
@@ -100,6 +102,48 @@ def test_lies(berth, ecs):
     tap.ok(acs.none_within("PayloadMessage", 1), "and once")
     tap.is_(described(ecs, wanted)["desiredStatus"], "RUNNING", "what they want goes on")
     acs.send("TaskStopVerificationMessage", {"messageId": manifest["messageId"], "stopCandidates": "x"})
+    acs.close()
+    ecs.deregister_container_instance(cluster="default", containerInstance=agent.arn, force=True)
+
+
+def opened(agent, **changes):
+    """A session, as soon as the one before it is over."""
+    try:
+        return agent.acs(**changes)
+    except Refused:
+        return None
+
+
+def test_forgotten(berth, ecs):
+    """Our own agent learns which tasks it has acknowledged, and says which of these it does not know."""
+    agent = Agent(berth)
+    agent.register(attributes=ATTRIBUTES + [{"name": "ecs.capability.full-sync"}])
+    start = lambda: ecs.start_task(cluster="default", taskDefinition="web", containerInstances=[agent.arn])["tasks"][0]["taskArn"]
+    submit = lambda arn, status, **more: agent.ecs.submit_task_state_change(cluster="default", task=arn, status=status, **more)
+    acs = agent.acs(agentHash="berth")
+    acs.receive("TaskManifestMessage")
+    acked, runs, silent = [(start(), acs.receive("PayloadMessage")[1]) for _ in range(3)]
+    agent.ack(acs, acked[1])
+    berth.wait_for(lambda: berth.sql("SELECT 1 FROM tasks WHERE acked_status = 'RUNNING' AND task_id = '%s'" % acked[0][-32:]))
+    acs.close()
+    acked, runs, silent = acked[0], runs[0], silent[0]
+    submit(runs, "RUNNING", containers=[{"containerName": "app", "status": "RUNNING"}])
+    acs = berth.wait_for(lambda: opened(agent, agentHash="berth"))
+    _, manifest = acs.receive("TaskManifestMessage")
+    tap.is_({t["taskArn"]: t.get("acknowledged") for t in manifest["tasks"]}, {acked: True, runs: True, silent: None},
+            "our agent: a manifest tells the tasks that were acknowledged, or told to run, from others")
+    ends = lambda arn: (described(ecs, arn)["lastStatus"], described(ecs, arn).get("stopCode"), described(ecs, arn).get("stoppedReason"))
+    for arn in runs, acked:
+        submit(arn, "STOPPED", reason="TaskStateError: unknown", containers=[])
+    tap.is_((ends(runs), ends(acked)), (("STOPPED", "TerminationNotice", "TaskStateError: unknown"),
+                                        ("STOPPED", "TaskFailedToStart", "TaskStateError: unknown")),
+            "its report that it does not know them ends them, and says why")
+    submit(silent, "RUNNING")
+    submit(silent, "STOPPED", reason="of a kind", containers=[{"containerName": "app", "status": "STOPPED", "exitCode": 3}])
+    told = "STOPPED", "EssentialContainerExited", "Essential container in task exited"
+    tap.is_(ends(silent), told, "a report with the ends of containers is what it was")
+    submit(silent, "STOPPED", reason="TaskStateError: unknown", containers=[])
+    tap.is_((ends(silent), described(ecs, silent)["containers"][0]["exitCode"]), (told, 3), "and the other changes nothing after it")
     acs.close()
     ecs.deregister_container_instance(cluster="default", containerInstance=agent.arn, force=True)
 
@@ -360,6 +404,7 @@ with Berth(role="all", config="[agents]\nlost_seconds=5\nsuspect_seconds=12\n") 
     agent, _ = test_manifest(berth, ecs, "1.70.0")
     newer, _ = test_manifest(berth, ecs, "1.105.1")
     test_lies(berth, ecs)
+    test_forgotten(berth, ecs)
     test_resources(berth, ecs, agent)
     test_attributes(berth, ecs, agent)
     tagged = test_tags(berth, ecs)

@@ -31,10 +31,10 @@ class Machine:
             self.ecs.register_task_definition(family=family, containerDefinitions=[
                 {"name": "app", "image": rig.image, "memory": 32, "entryPoint": ["sleep"], "command": ["10000"], "stopTimeout": 2}])
 
-    def start(self):
+    def start(self, cleanup_wait="1h"):
         self.rig.start_agent(
             BERTH_ENDPOINT=self.berth.endpoint, BERTH_CA=self.berth.ca, BERTH_CLUSTER="default", BERTH_INSTANCE_ID=self.id,
-            BERTH_CLEANUP_WAIT="1h", AWS_ACCESS_KEY_ID=self.keys["AccessKeyId"],
+            BERTH_CLEANUP_WAIT=cleanup_wait, AWS_ACCESS_KEY_ID=self.keys["AccessKeyId"],
             AWS_SECRET_ACCESS_KEY=self.keys["SecretAccessKey"], AWS_SESSION_TOKEN=self.keys["SessionToken"])
 
     def connected(self):
@@ -182,11 +182,36 @@ def older_copy(m, copies, old):
     tap.is_((m.rig.containers(stays), m.task(stays)["lastStatus"], m.service()), (container, "RUNNING", old),
             "an older copy: those that it knows go on where they were")
     tap.ok(after.isdisjoint(m.runs()), "none of them twice")
-    tap.is_(m.task(ends)["lastStatus"], "RUNNING", "an older copy: a task that ended since runs for it")
-    m.ecs.stop_task(task=ends)
     tap.ok(m.berth.wait_for(lambda: m.task(ends)["lastStatus"] == "STOPPED", SLOW, 0.2) and "exitCode" in m.task(ends)["containers"][0],
-           "until it is stopped: the agent tells its end once more", m.task(ends))
+           "an older copy: of a task that ended since the agent tells the end once more", m.task(ends))
     return stays
+
+
+def older_copy_of_forgotten(m, copies, old):
+    """Tasks end after the copy was made, and the agent cleans them up: a service's, and one of nobody's."""
+    lone = m.run()
+    copies.make("later")
+    m.connected()
+    m.away()
+    m.start(cleanup_wait="1s")
+    m.connected()
+    lost = sorted(old)[0]
+    m.rig.docker("kill", *m.rig.containers(lone), *m.rig.containers(lost))
+    record = lambda arn: os.path.exists("%s/data/tasks/%s.json" % (m.rig.dir, arn.split("/")[-1]))
+    tap.ok(m.berth.wait_for(lambda: m.service() and not record(lone) and not record(lost), SLOW, 0.2),
+           "an older copy, forgotten tasks: they ended, one was replaced, and the agent has no record of them")
+    since = m.service()
+    m.away()
+    copies.go_back("later")
+    tap.is_([m.task(a)["lastStatus"] for a in (lone, lost)], ["RUNNING"] * 2, "an older copy, forgotten tasks: they run for it")
+    m.start()
+    gone = lambda: m.task(lone)["lastStatus"] == m.task(lost)["lastStatus"] == "STOPPED"
+    tap.ok(m.berth.wait_for(gone, SLOW, 0.2), "an older copy, forgotten tasks: the agent says that it does not know them")
+    m.ended({lone, lost}, "TaskStateError: the agent does not know this task", "an older copy, forgotten tasks")
+    new = m.berth.wait_for(lambda: m.service() and lost not in m.service() and m.service(), SLOW, 0.2) or set()
+    tap.ok((new & old, new & (since - old)) == (old - {lost}, set()),
+           "an older copy, forgotten tasks: the service replaced its one, and kept the other", m.why())
+    return new
 
 
 def agent_forgets(m, old, lone):
@@ -215,7 +240,9 @@ try:
             tasks = forced_while_away(machine, first, tasks, machine.run())
             tasks = forced_while_connected(machine, first, tasks)
             tasks = rows_gone(machine, copies, first, tasks, machine.run())
-            agent_forgets(machine, tasks, older_copy(machine, copies, tasks))
+            stays = older_copy(machine, copies, tasks)
+            tasks = older_copy_of_forgotten(machine, copies, tasks)
+            agent_forgets(machine, tasks, stays)
 finally:
     rig.stop()
 tap.done()

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """The control plane goes and comes back: gone for long, without memory of the instance, or having
-deregistered it."""
+deregistered it; or it remembers what is over."""
 import os
 import signal
 import sys
@@ -121,6 +121,40 @@ def in_the_way():
     rig.mock.wait_report(arn, "STOPPED")
 
 
+def expects_others():
+    """Tasks that the control plane, an older copy of itself, has as running, and this agent not."""
+    rig.kill_agent()
+    rig.start_agent(BERTH_CLEANUP_WAIT="10m")
+    runs, ended, bad = running("expected"), running("over", command="exit 4"), running("unread")
+    rig.mock.wait_report(ended, "STOPPED")
+    rig.mock.wait("its record", lambda: rig.saved("over")["stopped_us"])
+    container = rig.containers(bad)
+    rig.kill_agent()
+    os.rename(rig.dir + "/data/tasks/unread.json", rig.dir + "/data/tasks/unread.json.bad")
+    rig.start_agent(BERTH_CLEANUP_WAIT="10m")
+    rig.mock.channel("acs")
+    already = len(rig.mock.reports(ended))
+    lost, coming, stopping = (mock_ecs.ARN + "task/default/" + name for name in ("lost", "coming", "stopping"))
+    entry = lambda arn, desired="RUNNING", **more: {"taskArn": arn, "taskClusterArn": "c", "desiredStatus": desired, **more}
+    rig.mock.send("TaskManifestMessage", {
+        "messageId": "expects", "clusterArn": "c", "generatedAt": 1, "timeline": 1000,
+        "tasks": [entry(a, acknowledged=True) for a in (runs, ended, bad, lost)] +
+                 [entry(coming), entry(stopping, "STOPPED", acknowledged=True)]})
+    rig.mock.wait_ack("expects")
+    end = rig.mock.wait_report(lost, "STOPPED")
+    equal((end["reason"], end["containers"]), ("TaskStateError: the agent does not know this task", []))
+    again = rig.mock.wait("its end once more", lambda: rig.mock.reports(ended)[already:])[-1]
+    equal((again["status"], [c["exitCode"] for c in again["containers"]]), ("STOPPED", [4]))
+    rig.run("coming", rig.container(stopTimeout=1))
+    rig.mock.wait_report(coming, "RUNNING")
+    equal([{r["status"] for r in rig.mock.reports(a)} for a in (coming, stopping, runs, bad)],
+          [{"RUNNING"}, set(), {"RUNNING"}, {"RUNNING"}])
+    equal([rig.inspect(c)["State"]["Running"] for c in container + rig.containers(runs)], [True, True])
+    for arn in runs, coming:
+        rig.stop_task(arn)
+        rig.mock.wait_report(arn, "STOPPED")
+
+
 try:
     rig.start()
     rig.settings.update({"BERTH_PULL_BEHAVIOR": "prefer-cached", "BERTH_CLEANUP_WAIT": "1s",
@@ -132,6 +166,7 @@ try:
     tap.case("forgotten while the agent is away", forgotten_at_start, rig.log_tail)
     tap.case("killed while it forgets", killed_while_forgetting, rig.log_tail)
     tap.case("forgotten while the agent runs", forgotten_while_it_runs, rig.log_tail)
+    tap.case("its memory is an older one: tasks that are over here", expects_others, rig.log_tail)
     tap.case("every request was signed right", lambda: equal(rig.mock.bad_signatures, []))
 finally:
     rig.stop()
