@@ -104,6 +104,18 @@ static void record_exit(AgentTask *task, AgentContainer *c, const DockerContaine
     record_stop(task, c);
 }
 
+/* Docker says of a container that was seen running that it never ran: it, or the machine, died
+ * before it had written that down. It does not know of the process any more. */
+static void record_forgotten(AgentTask *task, AgentContainer *c, const DockerContainer *seen)
+{
+    c->again = FALSE;
+    c->has_exit = seen->finished_us > 0;
+    c->exit_code = seen->exit_code;
+    c->finished_us = seen->finished_us;
+    agent_container_blame(c, "DockerStateError", "docker has lost track of the container");
+    record_stop(task, c);
+}
+
 static void record_seen(AgentTask *task, AgentContainer *c, const DockerContainer *seen)
 {
     if (g_strcmp0(c->docker_id, seen->id) != 0) {
@@ -125,6 +137,8 @@ static void record_seen(AgentTask *task, AgentContainer *c, const DockerContaine
         record_running(task, c, seen);
     } else if (seen->state == DOCKER_EXITED) {
         record_exit(task, c, seen);
+    } else if (c->at == AT_RUNNING) {
+        record_forgotten(task, c, seen);
     } else if (c->at < AT_CREATED) {
         c->at = AT_CREATED;
         agent_task_keep_soon(task);

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """The agent on a real Docker Engine, against a mock control plane over TLS."""
+import json
 import os
 import re
 import signal
@@ -414,6 +415,22 @@ def survives_docker(command):
     return case
 
 
+def start_docker_forgot():
+    """As when Docker, or the machine, dies before Docker has written that the container runs."""
+    arn = rig.run("forgot", rig.container())
+    rig.mock.wait_report(arn, "RUNNING")
+    id_, = rig.containers(arn)
+    rig.dockerd("kill")
+    path = "%s/data/containers/%s/config.v2.json" % (rig.docker_dir, id_)
+    with open(path) as f:
+        config = json.load(f)
+    config["State"].update({"Running": False, "Pid": 0, "StartedAt": "0001-01-01T00:00:00Z"})
+    with open(path, "w") as f:
+        json.dump(config, f)
+    rig.dockerd("restart")
+    check("DockerStateError" in rig.mock.wait_report(arn, "STOPPED", 40)["containers"][0]["reason"], arn)
+
+
 def removed_behind_its_back():
     arn = rig.run("vanish", rig.container())
     rig.mock.wait_report(arn, "RUNNING")
@@ -548,6 +565,7 @@ CASES = [
     ("kill -9 of the agent loses and doubles nothing", survives_kill),
     ("a restart of Docker is survived", survives_docker("restart")),
     ("a crash of Docker is survived", survives_docker("kill")),
+    ("a container whose start Docker forgot has stopped", start_docker_forgot),
     ("without its registry an image that is here will do", cached_image_without_registry),
     ("stopped tasks are cleaned up with their volumes", cleans_up),
     ("a silent channel is given up, an old one renewed", channel_rules),
