@@ -118,7 +118,7 @@ def one_record():
 
 def asked_for_again():
     """The payload that brought the task comes once more, as it was not acknowledged: one end, no second start."""
-    slow = rig.container(command="echo x >> /out/asked; trap '' TERM; while :; do sleep 0.1; done", stopTimeout=3,
+    slow = rig.container(command="echo x >> /out/asked; trap '' TERM; while :; do sleep 0.1; done", stopTimeout=8,
                          mountPoints=[rig.OUT_MOUNT])
     arn = running(rig, "asked", slow, volumes=[rig.out_volume()])
     loses(rig, "asked")

@@ -125,7 +125,8 @@ def expects_others():
     """Tasks that the control plane, an older copy of itself, has as running, and this agent not."""
     rig.kill_agent()
     rig.start_agent(BERTH_CLEANUP_WAIT="10m")
-    runs, ended, bad = running("expected"), running("over", command="exit 4"), running("unread")
+    runs, bad = running("expected"), running("unread")
+    ended = rig.run("over", rig.container(command="exit 4"))
     rig.mock.wait_report(ended, "STOPPED")
     rig.mock.wait("its record", lambda: rig.saved("over")["stopped_us"])
     container = rig.containers(bad)
