@@ -208,7 +208,7 @@ class Bench:
     def run_cli(self, pull="missing"):
         self.engine.forget()
         began = time.time()
-        id_ = self.rig.docker("run", "-d", "-q", "--pull", pull, "--label", PLAIN_LABEL, "--memory", "32m", "--entrypoint", "sh", self.rig.image, "-c", COMMAND)
+        id_ = self.rig.docker("run", "-d", "--pull", pull, "--label", PLAIN_LABEL, "--memory", "32m", "--entrypoint", "sh", self.rig.image, "-c", COMMAND)
         (at, _), = self.engine.wait(1, lambda got, words: got == id_)
         return at - began
 
