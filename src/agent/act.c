@@ -88,8 +88,8 @@ static void run_create(AgentActJob *job)
                                           json_object_get(job->spec, "Env"), &job->error);
     if (job->no_resource || !make_volumes(job) || !make_group(job))
         return;
-    job->docker_id = docker_create(job->docker, job->docker_name, job->spec,
-                                   "com.amazonaws.ecs.task-arn", &job->is_new, &job->error);
+    job->docker_id = docker_create(job->docker, job->docker_name, job->spec, AGENT_LABEL_TASK,
+                                   &job->is_new, &job->error);
     FAULT_POINT("agent.created");
     if (job->is_new)
         job->seen = docker_container_new(job->docker_id);

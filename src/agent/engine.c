@@ -74,7 +74,6 @@ static gboolean save(AgentEngine *engine, AgentTask *task)
 static void on_settle(gpointer user)
 {
     AgentEngine *engine = user;
-
     gint64 now_ms = clock_mono_ms();
 
     for (guint i = 0; i < engine->tasks->len; i++) {

@@ -162,7 +162,7 @@ static void release_task(AgentImages *images)
         return;
     log_info(first->id, "its containers are removed early: the disk is low");
     first->want = WANT_REMOVED;
-    agent_task_keep_soon(first);
+    agent_task_keep(first);
     agent_engine_wake(images->engine, clock_mono_ms());
 }
 

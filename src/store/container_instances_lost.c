@@ -12,14 +12,8 @@ gboolean container_instances_wake(DbTx *tx, const char *ec2_instance_id, GError 
 gboolean container_instances_registered(DbTx *tx, const char *ec2_instance_id,
                                         gboolean *ret_registered, GError **error)
 {
-    g_autoptr(PGresult) res =
-        db_query(tx, error,
-                 "SELECT EXISTS (SELECT FROM container_instances WHERE ec2_instance_id = $1"
-                 " AND status <> 'INACTIVE')",
-                 DB_ARGS(ec2_instance_id));
-
-    if (!res)
-        return FALSE;
-    *ret_registered = db_truth(res, 0, 0);
-    return TRUE;
+    return db_ask(tx, error,
+                  "SELECT EXISTS (SELECT FROM container_instances WHERE ec2_instance_id = $1"
+                  " AND status <> 'INACTIVE')",
+                  DB_ARGS(ec2_instance_id), ret_registered);
 }

@@ -358,6 +358,17 @@ gboolean db_truth(const PGresult *res, int row, int column)
     return text && text[0] == 't';
 }
 
+gboolean db_ask(DbTx *tx, GError **error, const char *sql, const char *const *args,
+                gboolean *ret_answer)
+{
+    g_autoptr(PGresult) res = db_query(tx, error, sql, args);
+
+    if (!res)
+        return FALSE;
+    *ret_answer = db_truth(res, 0, 0);
+    return TRUE;
+}
+
 GPtrArray *db_texts(const PGresult *res, int column)
 {
     GPtrArray *list = g_ptr_array_new_with_free_func(g_free);

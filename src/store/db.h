@@ -47,6 +47,9 @@ PGresult *db_query(DbTx *tx, GError **error, const char *sql, const char *const 
 /* The same for a statement whose rows nobody reads; *ret_rows (may be NULL): rows it touched. */
 gboolean db_exec(DbTx *tx, GError **error, const char *sql, const char *const *args,
                  guint *ret_rows);
+/* The same for a statement of one row and one boolean; NULL is FALSE. */
+gboolean db_ask(DbTx *tx, GError **error, const char *sql, const char *const *args,
+                gboolean *ret_answer);
 extern const char db_args_end[];
 #define DB_ARGS(...) ((const char *const[]){ __VA_ARGS__ __VA_OPT__(, ) db_args_end })
 #define DB_NO_ARGS   DB_ARGS()

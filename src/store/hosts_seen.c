@@ -5,16 +5,10 @@
 gboolean hosts_uri_shared(DbTx *tx, const char *host_id, const char *uri, gboolean *ret_shared,
                           GError **error)
 {
-    g_autoptr(PGresult) res =
-        db_query(tx, error,
-                 "SELECT EXISTS (SELECT FROM hosts WHERE uri = $2 AND host_id <> $1"
-                 " AND desired <> 'removed')",
-                 DB_ARGS(host_id, uri));
-
-    if (!res)
-        return FALSE;
-    *ret_shared = db_truth(res, 0, 0);
-    return TRUE;
+    return db_ask(tx, error,
+                  "SELECT EXISTS (SELECT FROM hosts WHERE uri = $2 AND host_id <> $1"
+                  " AND desired <> 'removed')",
+                  DB_ARGS(host_id, uri), ret_shared);
 }
 
 gboolean hosts_machine_owner(DbTx *tx, const char *host_id, const char *uri, const char *machine,

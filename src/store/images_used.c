@@ -2,15 +2,10 @@
 
 gboolean images_used(DbTx *tx, const char *image_id, gboolean *ret_used, GError **error)
 {
-    g_autoptr(PGresult) res = db_query(tx, error,
-                                       "SELECT EXISTS (SELECT FROM instances WHERE image_id = $1"
-                                       " AND terminated_at IS NULL)",
-                                       DB_ARGS(image_id));
-
-    if (!res)
-        return FALSE;
-    *ret_used = db_truth(res, 0, 0);
-    return TRUE;
+    return db_ask(tx, error,
+                  "SELECT EXISTS (SELECT FROM instances WHERE image_id = $1"
+                  " AND terminated_at IS NULL)",
+                  DB_ARGS(image_id), ret_used);
 }
 
 char **images_orphaned_blobs(DbTx *tx, const char *image_id, GError **error)

@@ -95,14 +95,9 @@ gboolean service_tasks_count_ended(DbTx *tx, gint64 service_id, const char *prim
 
 gboolean deployment_ever_ran(DbTx *tx, const char *deployment_id, gboolean *ret_ran, GError **error)
 {
-    g_autoptr(PGresult) res = db_query(
-        tx, error, "SELECT EXISTS (SELECT 1 FROM tasks WHERE deployment_id = $1 AND ever_running)",
-        DB_ARGS(deployment_id));
-
-    if (!res)
-        return FALSE;
-    *ret_ran = db_truth(res, 0, 0);
-    return TRUE;
+    return db_ask(tx, error,
+                  "SELECT EXISTS (SELECT 1 FROM tasks WHERE deployment_id = $1 AND ever_running)",
+                  DB_ARGS(deployment_id), ret_ran);
 }
 
 GHashTable *draining_with_others(DbTx *tx, gint64 cluster_id, GError **error)

@@ -190,13 +190,8 @@ gboolean services_wake_for_instance(DbTx *tx, gint64 ci_id, GError **error)
 
 gboolean services_hold_tasks(DbTx *tx, gint64 service_id, gboolean *ret_holds, GError **error)
 {
-    g_autoptr(PGresult) res = db_query(
+    return db_ask(
         tx, error,
         "SELECT EXISTS (SELECT 1 FROM tasks WHERE service_id = $1 AND last_status <> 'STOPPED')",
-        DB_ARGS(db_int(tx, service_id)));
-
-    if (!res)
-        return FALSE;
-    *ret_holds = db_truth(res, 0, 0);
-    return TRUE;
+        DB_ARGS(db_int(tx, service_id)), ret_holds);
 }

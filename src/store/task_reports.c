@@ -78,29 +78,18 @@ gboolean task_reports_containers(DbTx *tx, gint64 task_key, const json_t *contai
 
 gboolean task_reports_ran(DbTx *tx, gint64 task_key, gboolean *ret_ran, GError **error)
 {
-    g_autoptr(PGresult) res =
-        db_query(tx, error,
-                 "SELECT coalesce(bool_and(exit_code IS NOT NULL), false) FROM containers"
-                 " WHERE task_key = $1 AND last_status = 'STOPPED'",
-                 DB_ARGS(db_int(tx, task_key)));
-
-    if (!res)
-        return FALSE;
-    *ret_ran = db_truth(res, 0, 0);
-    return TRUE;
+    return db_ask(tx, error,
+                  "SELECT coalesce(bool_and(exit_code IS NOT NULL), false) FROM containers"
+                  " WHERE task_key = $1 AND last_status = 'STOPPED'",
+                  DB_ARGS(db_int(tx, task_key)), ret_ran);
 }
 
 gboolean task_reports_any_end(DbTx *tx, gint64 task_key, gboolean *ret_any, GError **error)
 {
-    g_autoptr(PGresult) res = db_query(
+    return db_ask(
         tx, error,
         "SELECT EXISTS (SELECT 1 FROM containers WHERE task_key = $1 AND last_status = 'STOPPED')",
-        DB_ARGS(db_int(tx, task_key)));
-
-    if (!res)
-        return FALSE;
-    *ret_any = db_truth(res, 0, 0);
-    return TRUE;
+        DB_ARGS(db_int(tx, task_key)), ret_any);
 }
 
 static const char *time_or_null(DbTx *tx, gint64 us)
