@@ -92,7 +92,7 @@ static gboolean run_service_events(Cli *cli, GError **error)
     return TRUE;
 }
 
-/* -- steady: one deployment, all it wants runs and nothing else does */
+/* -- steady: one deployment, all it wants runs and nothing else does, and the scheduler has seen it */
 typedef struct {
     const char *name;
     json_t *service;
@@ -103,6 +103,15 @@ static json_int_t count_of(const json_t *service, const char *member)
     return json_integer_value(json_object_get(service, member));
 }
 
+/* A deployment that the circuit breaker ended never becomes steady: waiting on is of no use. */
+static gboolean not_failed(const char *name, const json_t *deployment, GError **error)
+{
+    if (strcmp(verb_text(deployment, "rolloutState"), "FAILED") != 0)
+        return TRUE;
+    return fail(error, COMMAND, "deployment \"%s\" failed: %s \"berth service events %s\" tells more",
+                verb_text(deployment, "id"), verb_text(deployment, "rolloutStateReason"), name);
+}
+
 static gboolean look_steady(Cli *cli, gpointer data, gboolean *ret_done, GError **error)
 {
     SteadyWait *wait = data;
@@ -110,13 +119,15 @@ static gboolean look_steady(Cli *cli, gpointer data, gboolean *ret_done, GError 
 
     if (!rows)
         return FALSE;
-    const json_t *s = json_array_get(rows, 0);
+    const json_t *s = json_array_get(rows, 0), *deployments = json_object_get(s, "deployments");
+    const json_t *primary = json_array_get(deployments, 0);
     json_int_t wanted = count_of(s, "desiredCount"), running = count_of(s, "runningCount");
     const char *newest = verb_text(json_array_get(json_object_get(s, "events"), 0), "message");
     ui_step_progress("%d of %d run; %s", (int)running, (int)wanted, newest);
-    *ret_done = json_array_size(json_object_get(s, "deployments")) == 1 && running == wanted &&
-                count_of(s, "pendingCount") == 0;
-    return TRUE;
+    *ret_done = json_array_size(deployments) == 1 && running == wanted &&
+                count_of(s, "pendingCount") == 0 &&
+                strcmp(verb_text(primary, "rolloutState"), "COMPLETED") == 0;
+    return not_failed(wait->name, primary, error);
 }
 
 static gboolean wait_steady(Cli *cli, const char *name, GError **error)

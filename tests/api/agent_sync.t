@@ -10,7 +10,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 from agent_sim import ATTRIBUTES, Agent, Refused
-from berth_test import BUILD, REGION, Berth, tap
+from berth_test import REGION, Berth, tap
 from stock_agent import StockAgent
 
 TRUST = json.dumps({"Version": "2012-10-17", "Statement": [
@@ -312,14 +312,7 @@ def test_order(ecs, agent):
 
 # -- ends, as people see them
 def why(berth, agent):
-    home = os.path.join(berth.root, "home")
-    os.makedirs(home, exist_ok=True)
-    with open(os.path.join(home, "config"), "w") as f:
-        f.write(f"[profile berth]\nregion={REGION}\nendpoint_url={berth.endpoint}\nca_bundle={berth.ca}\n")
-    with open(os.path.join(home, "credentials"), "w") as f:
-        f.write(f"[berth]\naws_access_key_id={berth.access_key}\naws_secret_access_key={berth.secret_key}\n")
-    out = subprocess.run([os.path.join(BUILD, "berth"), "why", agent.disk["arn"].rsplit("/", 1)[1]], text=True,
-                         capture_output=True, env={**os.environ, "BERTH_HOME": home})
+    out = berth.verb("why", agent.disk["arn"].rsplit("/", 1)[1])
     return out.stdout + out.stderr
 
 

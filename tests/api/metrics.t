@@ -4,11 +4,10 @@
 import datetime
 import json
 import os
-import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
-from berth_test import BUILD, Berth, tap
+from berth_test import Berth, tap
 from stock_agent import StockAgent
 
 NAMES = ("CPUUtilization", "MemoryUtilization")
@@ -133,16 +132,7 @@ def data(berth, cw):
 
 
 def top(berth):
-    """berth top, as a profile of its own."""
-    home = os.path.join(berth.root, "home")
-    os.makedirs(home)
-    with open(os.path.join(home, "config"), "w") as f:
-        f.write(f"[profile berth]\nregion=home-1\nendpoint_url={berth.endpoint}\nca_bundle={berth.ca}\n")
-    with open(os.path.join(home, "credentials"), "w") as f:
-        f.write(f"[berth]\naws_access_key_id={berth.access_key}\n"
-                f"aws_secret_access_key={berth.secret_key}\n")
-    out = subprocess.run([os.path.join(BUILD, "berth"), "top", "--json"], text=True,
-                         capture_output=True, env={**os.environ, "BERTH_HOME": home})
+    out = berth.verb("top", "--json")
     rows = json.loads(out.stdout or "[]")
     tap.is_([r["kind"] for r in rows], ["instance", "service", "task", "task"],
             "berth top shows instances, services and tasks")

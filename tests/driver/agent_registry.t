@@ -10,7 +10,7 @@ LIB = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 sys.path.insert(0, os.path.join(LIB, "lib"))
 sys.path.insert(0, os.path.join(LIB, "api", "lib"))
 from agent_rig import Rig, within  # noqa: E402
-from berth_test import BUILD, REGION, Berth, tap  # noqa: E402
+from berth_test import Berth, tap  # noqa: E402
 from private_registry import PASSWORD, USER, PrivateRegistry  # noqa: E402
 from slow_registry import SlowRegistry  # noqa: E402
 
@@ -80,24 +80,6 @@ def secrets(rig, daemon, ecs):
         registry.stop()
 
 
-class Shell:
-    """The command line with a profile of its own."""
-
-    def __init__(self, rig, daemon):
-        home = rig.dir + "/home"
-        os.makedirs(home)
-        with open(home + "/config", "w") as f:
-            f.write(f"[profile berth]\nregion = {REGION}\nca_bundle = {daemon.ca}\nendpoint_url = {daemon.endpoint}\n")
-        with open(home + "/credentials", "w") as f:
-            f.write(f"[berth]\naws_access_key_id = {daemon.access_key}\n"
-                    f"aws_secret_access_key = {daemon.secret_key}\n")
-        self.env = {**os.environ, "BERTH_HOME": home, "NO_COLOR": "1"}
-
-    def __call__(self, *words):
-        return subprocess.run([os.path.join(BUILD, "berth"), *words], env=self.env, text=True, capture_output=True,
-                              timeout=100).stdout
-
-
 def large(rig, slow):
     folder = rig.dir + "/large"
     os.makedirs(folder)
@@ -113,7 +95,7 @@ def large(rig, slow):
 
 
 def progress(rig, daemon, ecs, slow):
-    berth = Shell(rig, daemon)
+    berth = lambda *words: daemon.verb(*words).stdout
     admin = daemon.client("berth")
     slow.rate = MIB
     arn = run(ecs, define(ecs, "large", large(rig, slow)))

@@ -13,7 +13,7 @@ LIB = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 sys.path.insert(0, os.path.join(LIB, "lib"))
 sys.path.insert(0, os.path.join(LIB, "api", "lib"))
 from agent_rig import Rig, free_port  # noqa: E402
-from berth_test import BUILD, REGION, Berth, run, tap  # noqa: E402
+from berth_test import BUILD, Berth, run, tap  # noqa: E402
 
 TALK = "n=0; while :; do n=$((n+1)); echo line $n; echo odd $n >&2; sleep 0.2; done"
 
@@ -23,9 +23,8 @@ class Machine:
 
     def __init__(self, rig, berth):
         self.rig, self.dir, self.port = rig, rig.dir + "/ssh", free_port()
-        self.home, self.folder = rig.dir + "/home", rig.dir + "/agent"
+        self.folder = rig.dir + "/agent"
         os.makedirs(self.dir)
-        os.makedirs(self.home)
         for name in ("host", "user"):
             run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f"{self.dir}/{name}")
         shutil.copy(self.dir + "/user.pub", self.dir + "/authorized")
@@ -41,18 +40,7 @@ class Machine:
         os.makedirs("/run/sshd", exist_ok=True)
         self.sshd = subprocess.Popen(["/usr/sbin/sshd", "-D", "-e", "-f", self.dir + "/config"],
                                      stderr=open(self.dir + "/log", "w"))
-        with open(self.home + "/config", "w") as f:
-            f.write(f"[profile berth]\nregion = {REGION}\nca_bundle = {berth.ca}\n"
-                    f"endpoint_url = {berth.endpoint}\n")
-        with open(self.home + "/credentials", "w") as f:
-            f.write(f"[berth]\naws_access_key_id = {berth.access_key}\n"
-                    f"aws_secret_access_key = {berth.secret_key}\n")
-        self.env = {**os.environ, "BERTH_HOME": self.home, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
-                    "NO_COLOR": "1"}
-
-    def berth(self, *words, **more):
-        return subprocess.run([os.path.join(BUILD, "berth"), *words], env=self.env, text=True,
-                              capture_output=True, timeout=150, **more)
+        self.env, self.berth = berth.profile(), berth.verb
 
     def popen(self, *words):
         with open(self.dir + "/output", "w") as out:
@@ -100,7 +88,7 @@ def execs(m, task):
         return m.berth("exec", task[:10], "--", "sh", "-c", command, **more)
     done = m.berth("exec", task, "-c", "one", "--", "sh", "-c", "echo out; echo err >&2; exit 42")
     tap.is_((done.returncode, done.stdout, done.stderr), (42, "out\n", "err\n"), "exec passes exit code and both outputs")
-    done = shell("cat; echo end", input="a\nb'\"\n")
+    done = shell("cat; echo end", value="a\nb'\"\n")
     tap.is_((done.returncode, done.stdout), (0, "a\nb'\"\nend\n"), "standard input is piped")
     done = subprocess.run(["script", "-qec", f"{BUILD}/berth exec {task} -- sh -c 'test -t 0 && test -t 1 && exit 7'", "/dev/null"],
                           env=m.env, stdin=subprocess.DEVNULL, capture_output=True, timeout=30)

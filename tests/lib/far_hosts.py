@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 
-from berth_test import BUILD, REGION, tap
+from berth_test import tap
 
 SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "hosts.sh")
 
@@ -105,8 +105,7 @@ class Region:
     guests that run, and boot nothing."""
 
     def __init__(self, berth, zone="home-1a"):
-        self.ec2, self.home = berth.client("ec2"), os.path.join(berth.root, "home")
-        self.write_profile(berth)
+        self.ec2, self.berth = berth.client("ec2"), berth
         admin = berth.client("berth")
         disk = os.path.join(berth.root, "empty.raw")
         with open(disk, "wb") as file:
@@ -117,21 +116,10 @@ class Region:
                                         SshUser="nobody")["ImageId"]
         self.ec2.get_waiter("image_available").wait(ImageIds=[self.image], WaiterConfig={"Delay": 1})
 
-    def write_profile(self, berth):
-        os.makedirs(self.home)
-        with open(os.path.join(self.home, "config"), "w") as file:
-            file.write("[profile berth]\nregion=%s\nendpoint_url=%s\nca_bundle=%s\n"
-                       % (REGION, berth.endpoint, berth.ca))
-        with open(os.path.join(self.home, "credentials"), "w") as file:
-            file.write("[berth]\naws_access_key_id=%s\naws_secret_access_key=%s\n"
-                       % (berth.access_key, berth.secret_key))
-
     def verb(self, *words):
-        """Exit code of berth, and what it says, where nobody can be asked."""
-        done = subprocess.run([os.path.join(BUILD, "berth"), *words], text=True, timeout=100,
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, env={**os.environ, "BERTH_HOME": self.home})
-        return done.returncode, done.stdout
+        """Exit code of berth, and what it says."""
+        done = self.berth.verb(*words)
+        return done.returncode, done.stdout + done.stderr
 
     def launch(self, count, **more):
         """Ids."""

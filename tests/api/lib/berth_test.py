@@ -280,6 +280,21 @@ name={REGION}
             raise RuntimeError(f"aws {' '.join(args)}: {done.stderr}")
         return json.loads(done.stdout) if done.stdout.strip() else None
 
+    def profile(self):
+        """The environment in which our own command line speaks to this installation, as its admin."""
+        home = os.path.join(self.root, "home")
+        os.makedirs(home, exist_ok=True)
+        with open(os.path.join(home, "config"), "w") as f:
+            f.write(f"[profile berth]\nregion={REGION}\nendpoint_url={self.endpoint}\nca_bundle={self.ca}\n")
+        with open(os.path.join(home, "credentials"), "w") as f:
+            f.write(f"[berth]\naws_access_key_id={self.access_key}\naws_secret_access_key={self.secret_key}\n")
+        return {**os.environ, "BERTH_HOME": home, "NO_COLOR": "1", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+
+    def verb(self, *words, value=""):
+        """Our own command line, where nobody can be asked; the finished process."""
+        return subprocess.run([os.path.join(BUILD, "berth"), *words], input=value, text=True, capture_output=True,
+                              env=self.profile(), timeout=150)
+
     # -- the database
     def sql(self, statement, database="berth_" + REGION.replace("-", "_"), user="berth_owner"):
         """Rows as lists of text."""
