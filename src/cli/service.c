@@ -92,7 +92,8 @@ static gboolean run_service_events(Cli *cli, GError **error)
     return TRUE;
 }
 
-/* -- steady: one deployment, all it wants runs and nothing else does, and the scheduler has seen it */
+/* -- steady: one deployment, all it wants runs and nothing else does, and the scheduler has seen it
+ */
 typedef struct {
     const char *name;
     json_t *service;
@@ -108,7 +109,8 @@ static gboolean not_failed(const char *name, const json_t *deployment, GError **
 {
     if (strcmp(verb_text(deployment, "rolloutState"), "FAILED") != 0)
         return TRUE;
-    return fail(error, COMMAND, "deployment \"%s\" failed: %s \"berth service events %s\" tells more",
+    return fail(error, COMMAND,
+                "deployment \"%s\" failed: %s \"berth service events %s\" tells more",
                 verb_text(deployment, "id"), verb_text(deployment, "rolloutStateReason"), name);
 }
 
