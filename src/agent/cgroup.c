@@ -109,6 +109,10 @@ gboolean agent_cgroup_make(Docker *docker, const char *root, const char *task_id
         return FALSE;
     if (strcmp(driver, "cgroupfs") != 0 || (!unified && access(first, W_OK) != 0))
         return TRUE;
+    if (limits->alone) {
+        *ret_parent = g_strdup("/" PARENT);
+        return TRUE;
+    }
     if (unified ? !make_v2(root, task_id, limits, error) : !make_v1(root, task_id, limits, error))
         return FALSE;
     *ret_parent = g_strconcat("/" PARENT "/", task_id, NULL);

@@ -292,6 +292,8 @@ void agent_spec_limits(const AgentTask *task, AgentCgroupLimits *ret_limits)
                 MAX(int_of(agent_task_container(task, i)->spec, "cpu"), CPU_SHARES_MIN);
     if (cpu > 0)
         ret_limits->shares = (gint64)(cpu * CPU_UNITS);
+    ret_limits->alone =
+        task->containers->len == 1 && !ret_limits->quota_us && !ret_limits->memory_bytes;
 }
 
 /* CPU units are shares; a task's own size bounds each of its containers. */

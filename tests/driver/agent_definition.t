@@ -106,16 +106,30 @@ def definitions(rig, ecs):
         ecs.stop_task(task=arn)
 
 
-def group_value(task_id, version1, version2):
+def group_value(name, version1, version2):
     root = "/sys/fs/cgroup/"
-    path = root + "ecs/%s/%s" % (task_id, version2)
+    path = root + "ecs/%s/%s" % (name, version2)
     if not os.path.exists(root + "cgroup.controllers"):
-        path = root + "%s/ecs/%s/%s" % (version1.split(".")[0], task_id, version1)
+        path = root + "%s/ecs/%s/%s" % (version1.split(".")[0], name, version1)
     try:
         with open(path) as f:
             return f.read().strip()
     except FileNotFoundError:
         return None
+
+
+def no_sizes(rig, ecs):
+    """Beside tasks with groups: what one container may take is what its task may take."""
+    ecs.register_task_definition(family="small", containerDefinitions=[
+        {"name": "a", "image": rig.image, "cpu": 200, "memory": 16, "command": ["sleep", "1000"], "stopTimeout": 2}])
+    arn = ecs.run_task(taskDefinition="small")["tasks"][0]["taskArn"]
+    seen = running(rig, ecs, arn)["a"]
+    tap.is_(seen["HostConfig"]["CgroupParent"], "/ecs", "a task that is one container has no group beside that one's")
+    weight = group_value(seen["Id"], "cpu.shares", "cpu.weight")
+    tap.ok(weight in ("200", "8"), "which has its weight among tasks", weight)
+    tap.is_(group_value(seen["Id"], "memory.limit_in_bytes", "memory.max"), str(16 * MIB), "and its memory")
+    ecs.stop_task(task=arn)
+    tap.ok(within(30, lambda: group_value(seen["Id"], "memory.limit_in_bytes", "memory.max") is None), "and goes with it")
 
 
 def sizes(rig, ecs):
@@ -219,6 +233,7 @@ try:
             within(20, lambda: client.list_clusters()["clusterArns"] and
                    client.list_container_instances()["containerInstanceArns"])
             definitions(rig, client)
+            no_sizes(rig, client)
             sizes(rig, client)
             policies(rig, client)
             shared(rig, client, settings)

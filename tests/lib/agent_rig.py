@@ -170,13 +170,20 @@ class Rig:
         for file in glob.glob(self.dir + "/data/tasks/*.json"):
             task = os.path.basename(file)[:-5]
             ids = [c["docker_id"] for c in self.saved(task)["containers"] if c["docker_id"]]
-            for group in glob.glob("/sys/fs/cgroup/*/ecs/" + task) + glob.glob("/sys/fs/cgroup/ecs/" + task):
-                for id_ in set(ids).intersection(os.listdir(group)):
-                    self._remove_group(group + "/" + id_)
-                try:
-                    os.rmdir(group)
-                except OSError:
-                    pass  # a rig beside this one has a task of the same name
+            for tasks in glob.glob("/sys/fs/cgroup/*/ecs") + glob.glob("/sys/fs/cgroup/ecs"):
+                for id_ in set(ids).intersection(os.listdir(tasks)):
+                    self._remove_group(tasks + "/" + id_)
+                self._remove_task_group(tasks + "/" + task, ids)
+
+    def _remove_task_group(self, group, ids):
+        if not os.path.isdir(group):
+            return
+        for id_ in set(ids).intersection(os.listdir(group)):
+            self._remove_group(group + "/" + id_)
+        try:
+            os.rmdir(group)
+        except OSError:
+            pass  # a rig beside this one has a task of the same name
 
     @staticmethod
     def _remove_group(path):
