@@ -64,7 +64,8 @@ static gboolean save(AgentEngine *engine, AgentTask *task)
         return TRUE;
     if (!agent_state_save_task(engine->state, task, &cause)) {
         log_error(task->id, "%s", cause->message);
-        agent_engine_wake(engine, clock_mono_ms() + SAVE_RETRY_MS);
+        task->keep_ms = clock_mono_ms() + SAVE_RETRY_MS;
+        loop_timer_hasten(engine->loop, &engine->keeper, task->keep_ms);
         return FALSE;
     }
     task->keep_ms = 0;

@@ -438,6 +438,27 @@ def removed_behind_its_back():
     equal(rig.mock.wait_report(arn, "STOPPED")["containers"][0]["exitCode"], 137)
 
 
+def record_cannot_be_written():
+    """What the agent's loop does meanwhile makes it try no sooner; the task itself goes on."""
+    arn = rig.run("unwritten", rig.container())
+    rig.mock.wait_report(arn, "RUNNING")
+    tasks = rig.dir + "/data/tasks"
+    os.rename(tasks, tasks + ".away")
+    tries = lambda: rig.log().count("cannot write")
+    try:
+        rig.docker("kill", rig.containers(arn)[0])
+        rig.mock.wait_report(arn, "STOPPED")
+        rig.mock.wait("a try", tries)
+        time.sleep(1.5) # what came a moment later is tried once, too
+        before = tries()
+        for _ in range(4):
+            rig.docker("run", "--rm", "--network", "none", rig.image, "true")
+        check(tries() - before <= 1, (before, tries()))
+    finally:
+        os.rename(tasks + ".away", tasks)
+    rig.mock.wait("it is written when that can be", lambda: rig.saved("unwritten")["status"] == 2)
+
+
 def cached_image_without_registry():
     rig.registry.kill()
     rig.registry.wait()
@@ -560,6 +581,7 @@ CASES = [
     ("many tasks at once start and stop", many_at_once),
     ("metrics, health and the runtime's state are told", telemetry),
     ("a container removed by another is reported", removed_behind_its_back),
+    ("a record that cannot be written is tried again in time", record_cannot_be_written),
     ("a container is made and started by three calls", asks_little),
     ("a task starts while more others stop than workers start", starts_while_others_stop),
     ("kill -9 of the agent loses and doubles nothing", survives_kill),
