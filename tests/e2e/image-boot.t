@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.." || exit 1
 export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
 build=${BUILD:-build}
 image=${IMAGE:-$build/images/ecs-optimized}
-boot_s=60 stop_s=30
+boot_s=180 stop_s=90 wait_s=90 # a guest without KVM takes up to three times as long on one machine as on another
 checks=0
 ok() { checks=$((checks + 1)); echo "ok $checks - $1"; }
 not_ok() { checks=$((checks + 1)); echo "not ok $checks - $1"; }
@@ -130,7 +130,7 @@ check "the host key is reported before sshd answers" bash -c "! timeout 1 bash -
 echo "[127.0.0.1]:$ssh_port $(head -n 1 "$work/hostkey")" >"$work/known"
 check "sshd answers" within "$boot_s" banner
 stamp "SSH banner"
-check "admin logs in with the key, to the reported host key" within 20 login
+check "admin logs in with the key, to the reported host key" within "$wait_s" login
 stamp "SSH login"
 check "a second login stays for what follows" shared_open
 check "root may not log in" bash -c "! ssh -F none -o BatchMode=yes -o UserKnownHostsFile=$work/known -i $work/key -p $ssh_port root@127.0.0.1 true 2>/dev/null"
@@ -143,11 +143,11 @@ guest docker info 2>&1 | grep -E 'Storage Driver|Cgroup|Security|apparmor|seccom
 check "an image loads" guest docker load -q <"$web"
 check "a container starts with limits and a port mapping" \
     guest docker run -d --name web -m 64m --cpu-shares 128 -e AVAILABILITY_ZONE=home-1a -p 8080:80 berth-web
-check "its page is served through the port" within 20 page
+check "its page is served through the port" within "$wait_s" page
 sed 's/^/# /' "$work/page"
 check "the page comes from the container" grep -q '^zone:  *home-1a$' "$work/page"
 check "its memory limit holds in the kernel" test "$(guest docker exec web cat /sys/fs/cgroup/memory.max)" = 67108864
-check "a container stops at once on request" timeout 8 ssh -F none -o BatchMode=yes -o UserKnownHostsFile="$work/known" -i "$work/key" -p "$ssh_port" admin@127.0.0.1 docker stop web
+check "a container stops on request, not by force" timeout 50 ssh -F none -o BatchMode=yes -o UserKnownHostsFile="$work/known" -i "$work/key" -p "$ssh_port" admin@127.0.0.1 docker stop -t 60 web
 stamp "container"
 if [[ -n $(field agent_sha256) ]]; then
     check "the agent's image is in Docker from the start" guest docker run --rm berth-agent --version
@@ -161,7 +161,7 @@ AWS_ACCESS_KEY_ID=ASIAEXAMPLE
 AWS_SECRET_ACCESS_KEY=secret
 AWS_SESSION_TOKEN=token
 END
-    check "its unit starts it once it is configured" within 20 agent_seen
+    check "its unit starts it once it is configured" within "$wait_s" agent_seen
     stamp "agent"
 fi
 check "user data ran" guest sudo test -e /root/user-data-ran
@@ -183,7 +183,7 @@ wait "$qemu"
 start_guest
 check "it starts again" within "$boot_s" has_key
 check "it keeps its host key" test "$(head -n 1 "$work/hostkey")" = "$first_key"
-check "admin logs in again" within 30 login
+check "admin logs in again" within "$wait_s" login
 stamp "second SSH login"
 check "user data is not run twice" test "$(guest sudo cat /root/user-data-runs)" = run
 echo "1..$checks"

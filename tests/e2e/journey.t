@@ -63,7 +63,7 @@ check "both register as container instances, connected" within 180 connected
 stamp registered
 berth agent list | remark
 in_guest() { berth ssh --identity "$work/key" "$first" -- "$@"; }
-check "user data ran" within 30 in_guest sudo test -s /run/user-data
+check "user data ran" within 90 in_guest sudo test -s /run/user-data
 check "berth ssh asks nothing, as the image's user" test "$(in_guest id -un </dev/null)" = admin
 sed -i "s/ .*/ ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA/" "$scratch_root/root/.berth/hosts/$first"
 check "a host key that differs is refused by plain ssh" bash -c "! ssh -i $work/key -o BatchMode=yes -o StrictHostKeyChecking=yes -o HostKeyAlias=$first -o UserKnownHostsFile=$scratch_root/root/.berth/hosts/$first admin@$first_ip true 2>/dev/null"

@@ -95,7 +95,7 @@ task=$(ecs run-task --cluster edge --task-definition web --query 'tasks[0].taskA
 check "a task runs there" ecs wait tasks-running --cluster edge --tasks "$task"
 port=$(ecs describe-tasks --cluster edge --tasks "$task" --query 'tasks[0].containers[0].networkBindings[0].hostPort')
 page() { curl -sf --max-time 5 "http://$two_ip:$port/" | grep -q "Hello from Berth"; }
-check "and serves its page" within 20 page
+check "and serves its page" within 60 page
 check "in a control group with the task's limits" grep -qE '^12500 100000 100663296' <(in_guest "$two" -- "cd /sys/fs/cgroup/ecs/${task##*/} && cat cpu.max memory.max" </dev/null | xargs)
 # shellcheck disable=SC2016
 check "it reads its task's metadata" test "$(berth exec --identity "$work/key" --cluster edge "$task" -- sh -c 'wget -qO- "$ECS_CONTAINER_METADATA_URI_V4/task"' </dev/null | jq -r .TaskARN)" = "$task"
