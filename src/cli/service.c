@@ -92,13 +92,8 @@ static gboolean run_service_events(Cli *cli, GError **error)
     return TRUE;
 }
 
-/* -- steady: one deployment, all it wants runs and nothing else does, and the scheduler has seen it
+/* -- steady: one deployment, which the scheduler calls completed; all it wants runs, nothing else
  */
-typedef struct {
-    const char *name;
-    json_t *service;
-} SteadyWait;
-
 static json_int_t count_of(const json_t *service, const char *member)
 {
     return json_integer_value(json_object_get(service, member));
@@ -116,8 +111,8 @@ static gboolean not_failed(const char *name, const json_t *deployment, GError **
 
 static gboolean look_steady(Cli *cli, gpointer data, gboolean *ret_done, GError **error)
 {
-    SteadyWait *wait = data;
-    json_auto_t *rows = services(cli, json_pack("[s]", wait->name), error);
+    const char *name = data;
+    json_auto_t *rows = services(cli, json_pack("[s]", name), error);
 
     if (!rows)
         return FALSE;
@@ -129,15 +124,14 @@ static gboolean look_steady(Cli *cli, gpointer data, gboolean *ret_done, GError 
     *ret_done = json_array_size(deployments) == 1 && running == wanted &&
                 count_of(s, "pendingCount") == 0 &&
                 strcmp(verb_text(primary, "rolloutState"), "COMPLETED") == 0;
-    return not_failed(wait->name, primary, error);
+    return not_failed(name, primary, error);
 }
 
 static gboolean wait_steady(Cli *cli, const char *name, GError **error)
 {
-    SteadyWait wait = { .name = name };
     g_autofree char *what = g_strdup_printf("waiting until %s is steady", name);
 
-    return verb_wait(cli, what, 600, look_steady, &wait, error);
+    return verb_wait(cli, what, 600, look_steady, (gpointer)name, error);
 }
 
 static gboolean show_one(Cli *cli, const json_t *answer)

@@ -283,11 +283,12 @@ name={REGION}
     def profile(self):
         """The environment in which our own command line speaks to this installation, as its admin."""
         home = os.path.join(self.root, "home")
-        os.makedirs(home, exist_ok=True)
-        with open(os.path.join(home, "config"), "w") as f:
-            f.write(f"[profile berth]\nregion={REGION}\nendpoint_url={self.endpoint}\nca_bundle={self.ca}\n")
-        with open(os.path.join(home, "credentials"), "w") as f:
-            f.write(f"[berth]\naws_access_key_id={self.access_key}\naws_secret_access_key={self.secret_key}\n")
+        if not os.path.exists(home): # a berth in the background may be reading it
+            os.makedirs(home)
+            with open(os.path.join(home, "config"), "w") as f:
+                f.write(f"[profile berth]\nregion={REGION}\nendpoint_url={self.endpoint}\nca_bundle={self.ca}\n")
+            with open(os.path.join(home, "credentials"), "w") as f:
+                f.write(f"[berth]\naws_access_key_id={self.access_key}\naws_secret_access_key={self.secret_key}\n")
         return {**os.environ, "BERTH_HOME": home, "NO_COLOR": "1", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 
     def verb(self, *words, value=""):
