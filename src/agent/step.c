@@ -3,6 +3,7 @@
 #include "agent/env_files.h"
 #include "agent/image_pull.h"
 #include "agent/images.h"
+#include "agent/kernel_log.h"
 #include "agent/ports.h"
 #include "agent/restart.h"
 #include "agent/rules.h"
@@ -20,6 +21,7 @@
 #define RETRY_MAX_MS    30000
 #define CREATED_WAIT_MS 2000
 #define EXIT_NEVER_RAN  143
+#define EXIT_KILLED     137
 
 static void on_act_done(gpointer user);
 
@@ -82,6 +84,17 @@ static void record_start(AgentTask *task, AgentContainer *c, const DockerContain
     agent_task_keep_soon(task);
 }
 
+/* Docker misses it of a container that had just begun. The kernel's log is asked of one SIGKILL
+ * that nobody here sent, and not of one that was started again: what it says may be of another run.
+ */
+static gboolean ran_out_of_memory(const AgentTask *task, const AgentContainer *c,
+                                  const DockerContainer *seen)
+{
+    return seen->oom_killed ||
+           (seen->exit_code == EXIT_KILLED && task->want == WANT_RUNNING && !c->restart_count &&
+            !agent_rules_must_stop(task) && agent_kernel_log_killed(seen->id));
+}
+
 static void record_exit(AgentTask *task, AgentContainer *c, const DockerContainer *seen)
 {
     if (c->at >= AT_STOPPED)
@@ -99,7 +112,7 @@ static void record_exit(AgentTask *task, AgentContainer *c, const DockerContaine
         return;
     }
     c->again = FALSE;
-    if (seen->oom_killed)
+    if (ran_out_of_memory(task, c, seen))
         agent_container_blame(c, "OutOfMemoryError", "container killed due to memory usage");
     record_stop(task, c);
 }

@@ -227,6 +227,27 @@ def out_of_memory():
     check(entry["reason"].startswith("OutOfMemoryError: "), entry["reason"])
 
 
+def out_of_memory_unseen():
+    """Docker misses the notice of a process that the kernel kills while it still starts to watch; the kernel's
+    log has it, in which this test writes in the kernel's place."""
+    wait = "until [ -e /out/$ME ]; do sleep 0.05; done; exit 137"
+    arns = [rig.run(me, rig.container(command=wait, environment={"ME": me}, mountPoints=[rig.OUT_MOUNT]),
+                    volumes=[rig.out_volume()]) for me in ("starved", "killed")]
+    for arn in arns:
+        rig.mock.wait_report(arn, "RUNNING")
+    group = "/ecs/" + rig.containers(arns[0])[0]
+    with open("/dev/kmsg", "w") as log:
+        log.write("<6>oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,"
+                  "oom_memcg=%s,task_memcg=%s,task=dd,pid=1,uid=0\n" % (group, group))
+    ends = []
+    for arn in arns:
+        open(rig.out + "/" + arn.rsplit("/", 1)[1], "w").close()
+        ends.append(rig.mock.wait_report(arn, "STOPPED")["containers"][0])
+    equal([e["exitCode"] for e in ends], [137, 137])
+    equal([e.get("reason") for e in ends],
+          ["OutOfMemoryError: container killed due to memory usage", None])
+
+
 def no_such_image():
     image = "127.0.0.1:%d/absent:1" % rig.registry_port
     arn = rig.run("absent", rig.container(image=image))
@@ -573,6 +594,7 @@ CASES = [
     ("containers start and stop in the order of their dependencies", ordered),
     ("dependencies that cannot be met stop the task", unmet_dependencies),
     ("a container out of memory says so", out_of_memory),
+    ("one says so as well when Docker missed it", out_of_memory_unseen),
     ("an image that is not there says so", no_such_image),
     ("tasks that make no sense are reported, others go on", refuses_nonsense),
     ("a manifest stops strays, once confirmed", manifest),

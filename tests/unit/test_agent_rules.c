@@ -1,4 +1,5 @@
 /* agent/rules: from any state the wanted one is reached; dependencies open and close the gate */
+#include "agent/kernel_log.h"
 #include "agent/report.h"
 #include "agent/rules.h"
 
@@ -234,6 +235,34 @@ static void test_reasons_are_cut_at_characters(void)
     g_assert_true(g_utf8_validate(reason, -1, NULL));
 }
 
+#define OOM "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,"
+
+static void test_kernel_log(void)
+{
+    static const struct {
+        const char *text;
+        gboolean tells;
+    } cases[] = {
+        { "", FALSE },
+        { "<6>[ 12.5] " OOM "oom_memcg=/ecs/c0ffee,task_memcg=/ecs/c0ffee,task=dd,pid=1,uid=0", TRUE },
+        { OOM "oom_memcg=/ecs/t,task_memcg=/ecs/t/c0ffee/child,task=dd,pid=1,uid=0\nmore\n", TRUE },
+        { "oom-kill:constraint=CONSTRAINT_NONE,global_oom,"
+          "task_memcg=/system.slice/docker-c0ffee.scope,task=dd,pid=1,uid=0\n",
+          TRUE },
+        /* the limit was its own, another's process died */
+        { OOM "oom_memcg=/ecs/c0ffee,task_memcg=/ecs/decaf,task=dd,pid=1,uid=0\n", FALSE },
+        { OOM "oom_memcg=/,task_memcg=/ecs/decaf,task=c0ffee,pid=1,uid=0\n", FALSE },
+        { OOM "oom_memcg=/,task_memcg=/ecs/c0ffee", FALSE }, /* cut */
+        { "eth0: task_memcg=/ecs/c0ffee,\n", FALSE },
+        { "oom-kill:\n,task_memcg=/ecs/c0ffee,\n", FALSE },
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_test_message("%s", cases[i].text);
+        g_assert_cmpint(agent_kernel_log_tells(cases[i].text, "c0ffee"), ==, cases[i].tells);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -246,5 +275,6 @@ int main(int argc, char **argv)
     g_test_add_func("/agent/report/each-status-is-said-once", test_each_status_is_said_once);
     g_test_add_func("/agent/report/fields", test_report_fields);
     g_test_add_func("/agent/report/reasons-are-cut-at-characters", test_reasons_are_cut_at_characters);
+    g_test_add_func("/agent/kernel-log", test_kernel_log);
     return g_test_run();
 }
