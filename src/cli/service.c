@@ -100,13 +100,17 @@ static json_int_t count_of(const json_t *service, const char *member)
 }
 
 /* A deployment that the circuit breaker ended never becomes steady: waiting on is of no use. */
-static gboolean not_failed(const char *name, const json_t *deployment, GError **error)
+static gboolean not_failed(const Cli *cli, const char *name, const json_t *deployment,
+                           GError **error)
 {
+    const char *cluster = cli_option(cli, "cluster");
+
     if (strcmp(verb_text(deployment, "rolloutState"), "FAILED") != 0)
         return TRUE;
     return fail(error, COMMAND,
-                "deployment \"%s\" failed: %s \"berth service events %s\" tells more",
-                verb_text(deployment, "id"), verb_text(deployment, "rolloutStateReason"), name);
+                "deployment \"%s\" failed: %s \"berth service events %s%s%s\" tells more",
+                verb_text(deployment, "id"), verb_text(deployment, "rolloutStateReason"), name,
+                cluster ? " --cluster " : "", cluster ? cluster : "");
 }
 
 static gboolean look_steady(Cli *cli, gpointer data, gboolean *ret_done, GError **error)
@@ -124,7 +128,7 @@ static gboolean look_steady(Cli *cli, gpointer data, gboolean *ret_done, GError 
     *ret_done = json_array_size(deployments) == 1 && running == wanted &&
                 count_of(s, "pendingCount") == 0 &&
                 strcmp(verb_text(primary, "rolloutState"), "COMPLETED") == 0;
-    return not_failed(name, primary, error);
+    return not_failed(cli, name, primary, error);
 }
 
 static gboolean wait_steady(Cli *cli, const char *name, GError **error)

@@ -216,7 +216,7 @@ def test_draining(berth, ecs, agents):
 
 
 def test_lost(berth, ecs, agents):
-    """agents.lost_seconds is 3 here."""
+    """agents.lost_seconds is 8 here: long enough for a living agent that a busy machine holds up."""
     first, second = agents
     kept = [t for t in second.tasks.values() if t.known == "RUNNING"]
     services = {a for a in ecs.list_tasks(cluster="default", serviceName="web")["taskArns"]}
@@ -224,7 +224,7 @@ def test_lost(berth, ecs, agents):
     tap.ok(mine, "the second agent has tasks of the service")
     second.kill()
     tap.ok(first.wait(lambda: len([t for t in first.tasks.values() if t.known == "RUNNING"
-                                   and t.spec["family"] == "web"]) == 3, 20),
+                                   and t.spec["family"] == "web"]) == 3, 30),
            "an agent is gone for too long: its service tasks run elsewhere")
     back = StockAgent(berth, second.dialect, disk=second.disk).start()
     tap.ok(back.wait(lambda: all(t.known == "STOPPED" for t in mine), 10),
@@ -246,7 +246,7 @@ def test_timing(agents):
 
 
 test_checker()
-with Berth(role="all", config="[agents]\nlost_seconds=3\n[reconcile]\nsweep_seconds=600\n") as berth:
+with Berth(role="all", config="[agents]\nlost_seconds=8\n[reconcile]\nsweep_seconds=600\n") as berth:
     for zone in ("home-1a", "home-1b"):
         berth.client("berth").create_zone(ZoneName=zone)
     ecs = berth.client("ecs")
@@ -258,7 +258,7 @@ with Berth(role="all", config="[agents]\nlost_seconds=3\n[reconcile]\nsweep_seco
     agents[1] = test_lost(berth, ecs, agents)
     test_timing(agents)
     agents[1].kill()
-    tap.ok(berth.wait_for(lambda: berth.sql("SELECT 1 FROM container_instances WHERE lost_at IS NOT NULL"), 20),
+    tap.ok(berth.wait_for(lambda: berth.sql("SELECT 1 FROM container_instances WHERE lost_at IS NOT NULL"), 30),
            "gone once more, with no sweep for 600 s, it is given up again")
     for agent in agents:
         agent.kill()

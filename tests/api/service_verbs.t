@@ -45,7 +45,9 @@ def fails(berth, ecs, agents):
                        deploymentConfiguration={"deploymentCircuitBreaker": {"enable": True, "rollback": False}})
     done = berth.verb("service", "wait", "bad")
     tap.ok(done.returncode == 1 and "tasks failed to start" in done.stderr and
-           "berth service events bad" in done.stderr, "a deployment that failed ends the wait", done)
+           '"berth service events bad"' in done.stderr, "a deployment that failed ends the wait", done)
+    done = berth.verb("service", "wait", "bad", "--cluster", "default")
+    tap.ok('"berth service events bad --cluster default"' in done.stderr, "and names the cluster it was told", done)
 
 
 with Berth(role="all", config="[reconcile]\nsweep_seconds=600\n") as berth:
