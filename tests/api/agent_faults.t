@@ -61,13 +61,13 @@ def test_bad_frames(berth, ecs, quiet):
             ("a continuation of nothing", lambda s: s.send_frame(0, b"x")),
             ("a ping of 200 bytes", lambda s: s.send_frame(9, b"x" * 200))]
     for what, bad in ends:
-        acs = quiet.wait(lambda: try_acs(berth, quiet), 15)
+        acs = quiet.wait(lambda: try_acs(berth, quiet), 30)
         try:
             bad(acs)
         except OSError:
             pass  # it was cut off in the middle
         tap.ok(closed(acs), f"{what}: the channel is closed")
-    acs = quiet.wait(lambda: try_acs(berth, quiet), 15)
+    acs = quiet.wait(lambda: try_acs(berth, quiet), 30)
     for text in ("", "{", "[]", "null", "{\"type\":1}", "{\"type\":\"AckRequest\"}",
                  "{\"type\":\"AckRequest\",\"message\":{\"messageId\":5}}",
                  "{\"type\":\"AckRequest\",\"message\":{\"messageId\":\"none\"}}",

@@ -63,7 +63,7 @@ def becomes(agent, ecs, arn, **wanted):
     def there():
         task = described(ecs, arn)
         return all(task.get(k) == v for k, v in wanted.items()) and task
-    return agent.wait(there, 15)
+    return agent.wait(there, 30)
 
 
 def test_checker():
@@ -142,7 +142,7 @@ def test_service(berth, ecs, agent):
     definition(ecs, "web", portMappings=[{"containerPort": 80}])
     ecs.create_service(cluster="default", serviceName="web", taskDefinition="web", desiredCount=3)
     counts = lambda: ecs.describe_services(cluster="default", services=["web"])["services"][0]
-    tap.ok(agent.wait(lambda: counts()["runningCount"] == 3, 15), "a service's tasks run on both agents")
+    tap.ok(agent.wait(lambda: counts()["runningCount"] == 3, 30), "a service's tasks run on both agents")
     mine = next(t for t in agent.tasks.values() if t.known == "RUNNING")
     agent.exit_container(mine.arn, "app", 1)
     tap.ok(agent.wait(lambda: mine.arn not in ecs.list_tasks(cluster="default", serviceName="web")["taskArns"]
@@ -196,7 +196,7 @@ def test_reconnect(berth, ecs, agent):
     tap.ok(agent.closes[-1] == 1000 or agent.closes[-1] == "the peer closed", "both sides closed in order",
            agent.closes)
     berth.restart()
-    tap.ok(agent.wait(lambda: agent.acs and instance(ecs, agent)["agentConnected"], 15),
+    tap.ok(agent.wait(lambda: agent.acs and instance(ecs, agent)["agentConnected"], 30),
            "berthd itself started again: the agent is connected again")
     tap.is_(described(ecs, arn)["lastStatus"], "RUNNING", "and its task is what it was")
 
@@ -227,7 +227,7 @@ def test_lost(berth, ecs, agents):
                                    and t.spec["family"] == "web"]) == 3, 30),
            "an agent is gone for too long: its service tasks run elsewhere")
     back = StockAgent(berth, second.dialect, disk=second.disk).start()
-    tap.ok(back.wait(lambda: all(t.known == "STOPPED" for t in mine), 10),
+    tap.ok(back.wait(lambda: all(t.known == "STOPPED" for t in mine), 30),
            "back again it is told to stop those that were replaced")
     others = [t for t in kept if t not in mine]
     tap.ok(others and all(t.known == "RUNNING" and described(ecs, t.arn)["lastStatus"] == "RUNNING"

@@ -204,7 +204,7 @@ def trial(what, kill):
     works(what)
     books(what, clients)
     settle(what)
-    tap.ok(berth.wait_for(lambda: sessions() <= SESSIONS_MAX, 5), f"{what}: no session is left over",
+    tap.ok(berth.wait_for(lambda: sessions() <= SESSIONS_MAX, 20), f"{what}: no session is left over",
            f"{sessions()} sessions")
 
 

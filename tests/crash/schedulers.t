@@ -69,7 +69,7 @@ class Mortal:
                 self.revive(wait=5)
         return function(*args, **kw)
 
-    def wait(self, what, check, seconds=20):
+    def wait(self, what, check, seconds=40):
         until = time.monotonic() + seconds
         value = None
         while time.monotonic() < until:

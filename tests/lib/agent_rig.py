@@ -344,7 +344,7 @@ class Rig:
         return next((c for r in self.mock.reports(arn) for c in r["containers"]
                      if c["containerName"] == container and c["status"] == status), None)
 
-    def wait_said(self, arn, container, status, seconds=20):
+    def wait_said(self, arn, container, status, seconds=40):
         return self.mock.wait("%s of %s" % (status, container),
                               lambda: self.said_of(arn, container, status), seconds)
 

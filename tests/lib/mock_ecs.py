@@ -149,7 +149,7 @@ class MockEcs:
 
     # -- what tests use
 
-    def wait(self, what, find, seconds=20):
+    def wait(self, what, find, seconds=40):
         """The first true value of find()."""
         end = time.monotonic() + seconds
         with self.changed:
@@ -168,7 +168,7 @@ class MockEcs:
     def reports(self, task):
         return [r for r in self.called("SubmitTaskStateChange") if r["task"] == task]
 
-    def wait_report(self, task, status, seconds=20):
+    def wait_report(self, task, status, seconds=40):
         return self.wait("%s of %s" % (status, task), lambda: next(
             (r for r in self.reports(task) if r["status"] == status), None), seconds)
 
@@ -193,7 +193,7 @@ class MockEcs:
             "containerInstanceArn": ARN + "container-instance/default/0123",
             "generatedAt": 1, "tasks": list(tasks)}, **more))
 
-    def wait_ack(self, message_id, seconds=10):
+    def wait_ack(self, message_id, seconds=30):
         return self.wait("ack of " + message_id, lambda: next(
             (m for m in self.said("acs", "AckRequest") if m["messageId"] == message_id), None), seconds)
 

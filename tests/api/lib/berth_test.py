@@ -303,7 +303,7 @@ name={REGION}
                   "-h", self.sockets, "-U", user, "-d", database, "-c", statement)
         return [line.split("\t") for line in out.splitlines()]
 
-    def wait_for(self, check, seconds=10, step=0.05):
+    def wait_for(self, check, seconds=20, step=0.05):
         """The first true value of check(); None when the time is over."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:

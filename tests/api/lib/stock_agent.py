@@ -309,7 +309,7 @@ class StockAgent:
         except OSError:
             pass
 
-    def wait(self, check_, seconds=10):
+    def wait(self, check_, seconds=20):
         """The first true value of check_(); None when the time is over."""
         return self.berth.wait_for(check_, seconds, 0.02)
 
