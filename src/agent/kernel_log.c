@@ -33,7 +33,8 @@ gboolean agent_kernel_log_tells(const char *text, const char *docker_id)
 
 gboolean agent_kernel_log_killed(const char *docker_id)
 {
-    int size = CLAMP(klogctl(SYSLOG_SIZE, NULL, 0), 1, LOG_MAX);
+    int whole = klogctl(SYSLOG_SIZE, NULL, 0);
+    int size = CLAMP(whole, 1, LOG_MAX);
     g_autofree char *text = g_malloc((gsize)size + 1);
     int length = klogctl(SYSLOG_READ_ALL, text, size);
 
