@@ -35,8 +35,8 @@ summary() {
 
 # The longest first, or one core were idle while the other runs the last of them; and those with
 # guests far from each other.
-longest="hosts_lost agent_images agent_kills agent test_instance_life sessions agent_definition hosts
-    agent_restarts test_bootstrap schedulers test_reconcile metadata external_agent agent_sync foreign
+longest="image-boot hosts_lost agent_images agent_kills agent test_instance_life sessions agent_definition
+    hosts agent_restarts test_bootstrap schedulers test_reconcile metadata external_agent agent_sync foreign
     attacks attacks_http roles"
 in_order() {
     local name
@@ -63,13 +63,12 @@ for kind in $kinds; do
         [ -e "$script" ] && echo "$script" >>"$list"
     done
     [ -s "$list" ] || continue
-    [ "$kind" = e2e ] && jobs=1 || jobs=2
     case $kind in
     driver | crash) { libvirt_borrow && tests_sweep; } || status=1 ;;
     e2e) libvirt_borrow && tests_sweep && libvirt_return ;;
     esac
     echo "== $kind ($(wc -l <"$list") files)"
-    in_order | prove -j "$jobs" --timer --merge -e tests/lib/one.sh - || status=1
+    in_order | prove -j 2 --timer --merge -e tests/lib/one.sh - || status=1
 done
 none_skipped || status=1
 [ $status = 0 ] || summary

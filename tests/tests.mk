@@ -16,7 +16,7 @@ tests: $(TEST_BIN)
 KINDS ?=
 .PHONY: check lint format
 check: deps-test
-	$(Q)$(MAKE) --no-print-directory programs tests container-images WERROR=1
+	$(Q)$(MAKE) --no-print-directory -j$$(nproc) programs tests container-images WERROR=1
 	$(Q)BUILD=$(BUILD) tests/check.sh $(KINDS)
 lint:
 	$(Q)BUILD=$(BUILD) tests/lint/lint.sh
