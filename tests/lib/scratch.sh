@@ -21,7 +21,8 @@ remark() { sed 's/^/# /'; }
 
 # within SECONDS COMMAND... - tries until it succeeds or time is up
 #
-# Looks at most half of the time: an aws command takes a core for a second, which guests need.
+# Looks at most half of the time: an aws command takes a core for a second, which guests need. What
+# takes longer than that waits for somebody, and costs nothing.
 within() {
     local end=$((SECONDS + $1)) from took
     shift
@@ -30,8 +31,9 @@ within() {
         "$@" && return
         ((SECONDS < end)) || return 1
         took=$((${EPOCHREALTIME/./} - ${from/./}))
-        sleep "$(printf '%d.%06d' $((took / 1000000)) $((took % 1000000)))"
-        ((took > 200000)) || sleep 0.2
+        ((took > 200000)) || took=200000
+        ((took < 3000000)) || took=3000000
+        sleep "$((took / 1000000)).$(printf %06d $((took % 1000000)))"
     done
 }
 
@@ -116,9 +118,11 @@ scratch_up() {
 
 # One connection for all calls to a guest: each login costs a guest without KVM up to seconds.
 # shared_ssh_open KEY INSTANCE; shared_ssh INSTANCE -- COMMAND..., which makes one of its own where
-# none is open; shared_ssh_close INSTANCE, before the guest goes down and before the test ends.
+# none is open; shared_ssh_close INSTANCE, before the guest goes down and before the test ends. A guest
+# that went down in the middle of a greeting never says so.
 shared_ssh() {
-    ssh -F "$scratch_root/root/.berth/ssh_config" -o BatchMode=yes -o "ControlPath=$scratch_root/%C" "$@"
+    ssh -F "$scratch_root/root/.berth/ssh_config" -o BatchMode=yes -o ConnectTimeout=25 \
+        -o "ControlPath=$scratch_root/%C" "$@"
 }
 shared_ssh_open() {
     berth ssh --config --identity "$1" >/dev/null 2>&1 && shared_ssh -fNM "$2" </dev/null >/dev/null 2>&1
