@@ -34,10 +34,10 @@ summary() {
 }
 
 # The longest first, or one core were idle while the other runs the last of them; and those with
-# guests far from each other.
+# guests far from each other. The image boots beside what mostly waits.
 longest="image-boot hosts_lost agent_images agent_kills agent test_instance_life sessions agent_definition
-    hosts agent_restarts test_bootstrap schedulers test_reconcile metadata external_agent agent_sync foreign
-    attacks attacks_http roles"
+    hosts destroy-frozen agent_restarts test_bootstrap schedulers test_reconcile metadata external_agent
+    agent_sync foreign attacks attacks_http roles"
 in_order() {
     local name
     { for name in $longest; do grep -E "/$name(\.t)?\$" "$list"; done; cat "$list"; } | awk '!seen[$0]++'
