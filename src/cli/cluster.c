@@ -16,6 +16,15 @@ const char *cluster_name(const Cli *cli)
     return name ? name : DEFAULT_CLUSTER;
 }
 
+/* Answers about many things succeed, and list what they could not do. */
+static gboolean none_failed(const json_t *answer, GError **error)
+{
+    const json_t *failure = json_array_get(json_object_get(answer, "failures"), 0);
+
+    return !failure || fail(error, NOT_FOUND, "%s: %s", verb_text(failure, "arn"),
+                            verb_text(failure, "reason"));
+}
+
 json_t *cluster_describe(Cli *cli, const char *action, const char *cluster, const char *member,
                          json_t *arns, const char *answer_member, const char *include,
                          GError **error)
@@ -33,10 +42,8 @@ json_t *cluster_describe(Cli *cli, const char *action, const char *cluster, cons
         json_auto_t *answer = client_call(cli, "ecs", action, params, error);
         if (!answer)
             return NULL;
-        const json_t *failure = json_array_get(json_object_get(answer, "failures"), 0);
-        if (failure)
-            return fail_null(error, NOT_FOUND, "%s: %s", verb_text(failure, "arn"),
-                             verb_text(failure, "reason"));
+        if (!none_failed(answer, error))
+            return NULL;
         json_array_extend(rows, json_object_get(answer, answer_member));
     }
     return json_incref(rows);
@@ -152,10 +159,20 @@ static gboolean run_container_instance_list(Cli *cli, GError **error)
 
 static gboolean set_state(Cli *cli, const char *status, GError **error)
 {
+    json_t *ids = verb_whole_ids(cli, error);
+    if (!ids)
+        return FALSE;
     json_t *params = cluster_params(cli, "status", status);
 
-    json_object_set_new(params, "containerInstances", verb_args(cli, 0));
-    return verb_do(cli, "ecs", "UpdateContainerInstancesState", params, status, error);
+    json_object_set_new(params, "containerInstances", ids);
+    json_auto_t *answer = client_call(cli, "ecs", "UpdateContainerInstancesState", params, error);
+    if (!answer || !none_failed(answer, error))
+        return FALSE;
+    if (cli_flag(cli, "json"))
+        ui_json(answer);
+    else
+        ui_print("%s", status);
+    return TRUE;
 }
 
 static gboolean run_container_instance_drain(Cli *cli, GError **error)
@@ -170,7 +187,10 @@ static gboolean run_container_instance_activate(Cli *cli, GError **error)
 
 static gboolean run_container_instance_deregister(Cli *cli, GError **error)
 {
-    json_t *params = cluster_params(cli, "containerInstance", cli_arg(cli, 0));
+    g_autofree char *id = verb_whole_id(cli, cli_arg(cli, 0), error);
+    if (!id)
+        return FALSE;
+    json_t *params = cluster_params(cli, "containerInstance", id);
 
     if (cli_flag(cli, "force"))
         json_object_set_new(params, "force", json_true());

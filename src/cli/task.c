@@ -201,15 +201,16 @@ static gboolean run_task_run(Cli *cli, GError **error)
 
 static gboolean run_task_show(Cli *cli, GError **error)
 {
-    json_auto_t *rows = cluster_describe(cli, "DescribeTasks", cluster_name(cli), "tasks",
-                                         verb_args(cli, 0), "tasks", NULL, error);
+    json_auto_t *ids = verb_whole_ids(cli, error);
+    json_auto_t *rows = ids ? cluster_describe(cli, "DescribeTasks", cluster_name(cli), "tasks",
+                                               json_incref(ids), "tasks", NULL, error)
+                            : NULL;
 
     if (!rows)
         return FALSE;
     task_add_pulls(cli, rows);
     if (cli_flag(cli, "wait")) {
-        TaskWait wait = { .arns = verb_args(cli, 0), .wanted = "" };
-        json_auto_t *arns = wait.arns;
+        TaskWait wait = { .arns = ids, .wanted = "" };
         gboolean there = verb_wait(cli, "waiting for it to start", 3600, look_tasks, &wait, error);
         json_decref(rows);
         rows = wait.tasks;
@@ -225,7 +226,10 @@ static gboolean run_task_show(Cli *cli, GError **error)
 
 static gboolean run_task_stop(Cli *cli, GError **error)
 {
-    json_t *params = cluster_params(cli, "task", cli_arg(cli, 0));
+    g_autofree char *id = verb_whole_id(cli, cli_arg(cli, 0), error);
+    if (!id)
+        return FALSE;
+    json_t *params = cluster_params(cli, "task", id);
 
     verb_set(params, "reason", cli_option(cli, "reason"));
     json_auto_t *answer = client_call(cli, "ecs", "StopTask", params, error);
@@ -278,7 +282,9 @@ const Command task_commands[] = {
     { "task run", "DEFINITION", 1, 1, "run tasks once", NULL,
       "berth task run batch:3 --count 2 --wait", run_options, run_task_run, FALSE },
     { "task show", "ID ...", 1, ANY_NUMBER, "show all there is to know of tasks",
-      "Of a task that waits for its images: how far they are, about once a second.",
+      "ID is a task's id, its first digits (eight or more), or its ARN. Of a task that waits for "
+      "its\n"
+      "images: how far they are, about once a second.",
       "berth task show 4f6e0a1b2c3d4e5f8091a2b3c4d5e6f7 --wait", show_options, run_task_show,
       FALSE },
     { "task stop", "ID", 1, 1, "stop a task", NULL, NULL, stop_options, run_task_stop, FALSE },

@@ -152,6 +152,36 @@ char *verb_instance_id(Cli *cli, const char *name, GError **error)
     return g_strdup(verb_text(json_array_get(found, 0), "InstanceId"));
 }
 
+/* An ECS id has 32 hex digits. */
+char *verb_whole_id(Cli *cli, const char *digits, GError **error)
+{
+    gsize length = strlen(digits);
+    g_autoptr(GError) cause = NULL;
+
+    if (length >= 32 || strspn(digits, "0123456789abcdef") != length)
+        return g_strdup(digits);
+    json_auto_t *answer =
+        client_call(cli, "berth", "Explain", json_pack("{s:s}", "Id", digits), &cause);
+    if (!answer && !error_is(cause, ERROR_NOT_FOUND)) {
+        g_propagate_error(error, g_steal_pointer(&cause));
+        return NULL;
+    }
+    return g_strdup(answer ? verb_text(answer, "Id") : digits);
+}
+
+json_t *verb_whole_ids(Cli *cli, GError **error)
+{
+    json_auto_t *list = json_array();
+
+    for (guint i = 0; cli_arg(cli, i); i++) {
+        g_autofree char *id = verb_whole_id(cli, cli_arg(cli, i), error);
+        if (!id)
+            return NULL;
+        json_array_append_new(list, json_string(id));
+    }
+    return json_incref(list);
+}
+
 /* -- waiting */
 gboolean verb_wait(Cli *cli, const char *what, gint64 timeout_s, VerbLook look, gpointer data,
                    GError **error)

@@ -33,6 +33,12 @@ gboolean verb_do(Cli *cli, const char *service, const char *action, json_t *para
 json_t *verb_instances(Cli *cli, json_t *params, gboolean all, GError **error);
 /* The id of an instance given by id or by its tag "Name". Caller frees. Error: NOT_FOUND. */
 char *verb_instance_id(Cli *cli, const char *name, GError **error);
+/* The id that begins with these digits, as lists show them, of a task or container instance; all
+ * else as it is, what is not known too: whoever is asked for it says so. Caller frees. Error:
+ * INVALID_PARAMETER when several begin so. */
+char *verb_whole_id(Cli *cli, const char *digits, GError **error);
+/* The same of all arguments: an array. */
+json_t *verb_whole_ids(Cli *cli, GError **error);
 
 /* Calls look every half second until it says that it is done. look sets *ret_done, and shows where
  * it stands with ui_step_progress. Error: GAVE_UP after timeout_s. */

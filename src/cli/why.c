@@ -47,7 +47,8 @@ const Command why_commands[] = {
     { "why", "ID", 1, 1, "say why something is as it is",
       "Of an instance, image, host, service, task or container instance: what is wanted, what was\n"
       "seen, the rule that follows, the last error and when it is tried again. For what did not\n"
-      "fit: which hosts or machines were looked at and what each lacks.",
+      "fit: which hosts or machines were looked at and what each lacks. Of a task or container\n"
+      "instance its first digits do, eight or more.",
       "berth why i-0123456789abcdef0\nberth why web", NULL, run_why, FALSE },
     { 0 },
 };

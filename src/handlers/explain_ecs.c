@@ -298,6 +298,8 @@ gboolean explain_ecs(Request *rq, const char *id, Explanation *e, gboolean *ret_
     for (gsize n = 0; object && n < G_N_ELEMENTS(kinds); n++)
         if (strcmp(kinds[n].kind, object->kind) == 0) {
             *ret_mine = TRUE;
+            if (!arn) /* which may have been the first digits alone */
+                json_object_set_new(e->answer, "Id", json_string(object->name));
             return kinds[n].explain(rq, object, e, error);
         }
     return TRUE;

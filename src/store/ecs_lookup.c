@@ -1,4 +1,5 @@
 #include "store/ecs_lookup.h"
+#include "base/errors.h"
 
 void ecs_object_free(EcsObject *object)
 {
@@ -10,29 +11,35 @@ void ecs_object_free(EcsObject *object)
     g_free(object);
 }
 
+/* "g" is the first letter behind the hex digits: the ranges are index scans. */
 gboolean ecs_lookup(DbTx *tx, const char *account_id, const char *kind, const char *cluster_name,
                     const char *name, EcsObject **ret_object, GError **error)
 {
     g_autoptr(PGresult) res = db_query(
         tx, error,
-        "SELECT kind, c.cluster_name, c.cluster_id, name, row_id FROM ("
+        "SELECT kind, c.cluster_name, c.cluster_id, name, row_id, name = $2 FROM ("
         "  SELECT 'task' AS kind, 1 AS rank, cluster_id, task_id AS name, task_key AS row_id"
-        "   FROM tasks WHERE task_id = $2"
+        "   FROM tasks WHERE task_id >= $2 AND task_id < $2 || 'g' AND length($2) >= $5"
         "  UNION ALL SELECT 'container-instance', 2, cluster_id, container_instance_id, ci_id"
-        "   FROM container_instances WHERE container_instance_id = $2"
+        "   FROM container_instances WHERE container_instance_id >= $2"
+        "    AND container_instance_id < $2 || 'g' AND length($2) >= $5"
         "  UNION ALL SELECT 'service', CASE WHEN status = 'INACTIVE' THEN 5 ELSE 3 END, cluster_id,"
         "   service_name, service_id FROM services WHERE account_id = $1 AND service_name = $2"
         "  UNION ALL SELECT 'cluster', 4, cluster_id, cluster_name, cluster_id"
         "   FROM clusters WHERE account_id = $1 AND cluster_name = $2) o JOIN clusters c"
         " USING (cluster_id) WHERE c.account_id = $1 AND ($3::text IS NULL OR kind = $3)"
-        " AND ($4::text IS NULL OR c.cluster_name = $4) ORDER BY rank, row_id DESC LIMIT 1",
-        DB_ARGS(account_id, name, kind, cluster_name));
+        " AND ($4::text IS NULL OR c.cluster_name = $4)"
+        " ORDER BY name = $2 DESC, rank, row_id DESC LIMIT 2",
+        DB_ARGS(account_id, name, kind, cluster_name, db_int(tx, ECS_DIGITS_MIN)));
 
     *ret_object = NULL;
     if (!res)
         return FALSE;
     if (PQntuples(res) == 0)
         return TRUE;
+    if (PQntuples(res) > 1 && !db_truth(res, 0, 5))
+        return fail(error, INVALID_PARAMETER, "several ids begin with \"%s\": give more digits",
+                    name);
     EcsObject *object = g_new0(EcsObject, 1);
     object->kind = g_strdup(db_text(res, 0, 0));
     object->cluster_name = g_strdup(db_text(res, 0, 1));

@@ -18,7 +18,11 @@ typedef struct {
 void ecs_object_free(EcsObject *object);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(EcsObject, ecs_object_free)
 
-/* kind and cluster_name may be NULL: any. *ret_object is NULL when there is none. */
+#define ECS_DIGITS_MIN 8
+
+/* name: a name, or of a task or container instance the id or its first digits, at least
+ * ECS_DIGITS_MIN. kind and cluster_name may be NULL: any. *ret_object is NULL when there is none.
+ * Error: INVALID_PARAMETER when several ids begin so. */
 gboolean ecs_lookup(DbTx *tx, const char *account_id, const char *kind, const char *cluster_name,
                     const char *name, EcsObject **ret_object, GError **error);
 /* The first task that waits for a place: of a service, or of a cluster (the other is 0). 0: none.

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""berth service, as people wait with it."""
+"""berth service, as people wait with it; and what tables show of ids, taken for the ids."""
 
 import os
 import subprocess
@@ -50,6 +50,36 @@ def fails(berth, ecs, agents):
     tap.ok('"berth service events bad --cluster default"' in done.stderr, "and names the cluster it was told", done)
 
 
+def takes_short_ids(berth, ecs):
+    """As lists show them; of more that begin alike, and of none, nothing is done."""
+    task = berth.verb("task", "list", "--service", "web").stdout.splitlines()[1].split()[0]
+    machine = berth.verb("container-instance", "list").stdout.splitlines()[1].split()[0]
+    tap.is_((len(task), len(machine)), (12, 12), "lists show twelve digits of an id")
+    shown = berth.verb("why", task)
+    tap.ok(shown.returncode == 0 and shown.stdout.startswith(f"task {task}") and len(shown.stdout.split()[1]) == 33,
+           "why takes them, and tells the whole id", shown)
+    shown = berth.verb("why", machine)
+    tap.ok(shown.stdout.startswith(f"container-instance {machine}"), "of a container instance, too", shown)
+    shown = berth.verb("task", "show", task)
+    tap.ok(shown.returncode == 0 and task in shown.stdout, "task show takes them", shown)
+    for verb, status in ("drain", "DRAINING"), ("activate", "ACTIVE"):
+        done = berth.verb("container-instance", verb, machine)
+        states = {r["status"] for r in ecs.describe_container_instances(
+            containerInstances=ecs.list_container_instances()["containerInstanceArns"])["containerInstances"]
+            if f"/{machine}" in r["containerInstanceArn"]}
+        tap.ok(done.returncode == 0 and states == {status}, f"container-instance {verb} takes them", (done, states))
+    done = berth.verb("task", "stop", task, "--wait")
+    tap.ok(done.returncode == 0 and done.stdout.splitlines()[1].split()[:1] == [task], "task stop takes them", done)
+    for words in ("why",), ("task", "show"), ("task", "stop"), ("container-instance", "drain"):
+        done = berth.verb(*words, "0123456789ab")
+        tap.ok(done.returncode != 0 and ("0123456789ab" in done.stderr or "was not found" in done.stderr),
+               f"{' '.join(words)} of none says so", done)
+        tap.ok(berth.verb(*words, task[:7]).returncode != 0, f"{' '.join(words)}: seven digits are too few")
+    berth.sql("UPDATE tasks SET task_id = 'abcdefab' || substr(task_id, 9) WHERE desired_status = 'RUNNING'")
+    done = berth.verb("why", "abcdefab")
+    tap.ok(done.returncode != 0 and "several" in done.stderr, "more that begin alike are not guessed at", done)
+
+
 with Berth(role="all", config="[reconcile]\nsweep_seconds=600\n") as berth:
     ecs = berth.client("ecs")
     ecs.create_cluster()
@@ -62,6 +92,7 @@ with Berth(role="all", config="[reconcile]\nsweep_seconds=600\n") as berth:
         waits(berth)
         looks_again(berth)
         fails(berth, ecs, agents)
+        takes_short_ids(berth, ecs)
     finally:
         agents.stop()
 tap.done()
