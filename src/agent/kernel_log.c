@@ -7,7 +7,7 @@
 
 #define LOG_MAX (1024 * 1024) /* bytes; of a longer log, its end */
 
-/* From the header of the kernel's syslog.h, which no package installs. */
+/* From the kernel's own include/linux/syslog.h, which no package installs. */
 enum { SYSLOG_READ_ALL = 3, SYSLOG_SIZE = 10 };
 
 /* The victim's group is named last of three; the group whose limit was hit may be its task's. */

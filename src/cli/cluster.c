@@ -16,15 +16,6 @@ const char *cluster_name(const Cli *cli)
     return name ? name : DEFAULT_CLUSTER;
 }
 
-/* Answers about many things succeed, and list what they could not do. */
-static gboolean none_failed(const json_t *answer, GError **error)
-{
-    const json_t *failure = json_array_get(json_object_get(answer, "failures"), 0);
-
-    return !failure || fail(error, NOT_FOUND, "%s: %s", verb_text(failure, "arn"),
-                            verb_text(failure, "reason"));
-}
-
 json_t *cluster_describe(Cli *cli, const char *action, const char *cluster, const char *member,
                          json_t *arns, const char *answer_member, const char *include,
                          GError **error)
@@ -42,7 +33,7 @@ json_t *cluster_describe(Cli *cli, const char *action, const char *cluster, cons
         json_auto_t *answer = client_call(cli, "ecs", action, params, error);
         if (!answer)
             return NULL;
-        if (!none_failed(answer, error))
+        if (!verb_none_failed(answer, error))
             return NULL;
         json_array_extend(rows, json_object_get(answer, answer_member));
     }
@@ -165,14 +156,7 @@ static gboolean set_state(Cli *cli, const char *status, GError **error)
     json_t *params = cluster_params(cli, "status", status);
 
     json_object_set_new(params, "containerInstances", ids);
-    json_auto_t *answer = client_call(cli, "ecs", "UpdateContainerInstancesState", params, error);
-    if (!answer || !none_failed(answer, error))
-        return FALSE;
-    if (cli_flag(cli, "json"))
-        ui_json(answer);
-    else
-        ui_print("%s", status);
-    return TRUE;
+    return verb_do(cli, "ecs", "UpdateContainerInstancesState", params, status, error);
 }
 
 static gboolean run_container_instance_drain(Cli *cli, GError **error)

@@ -282,9 +282,8 @@ const Command task_commands[] = {
     { "task run", "DEFINITION", 1, 1, "run tasks once", NULL,
       "berth task run batch:3 --count 2 --wait", run_options, run_task_run, FALSE },
     { "task show", "ID ...", 1, ANY_NUMBER, "show all there is to know of tasks",
-      "ID is a task's id, its first digits (eight or more), or its ARN. Of a task that waits for "
-      "its\n"
-      "images: how far they are, about once a second.",
+      "ID is a task's id, its first digits (eight or more), or its ARN. Of a task that waits\n"
+      "for its images: how far they are, about once a second.",
       "berth task show 4f6e0a1b2c3d4e5f8091a2b3c4d5e6f7 --wait", show_options, run_task_show,
       FALSE },
     { "task stop", "ID", 1, 1, "stop a task", NULL, NULL, stop_options, run_task_stop, FALSE },

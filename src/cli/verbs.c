@@ -1,12 +1,14 @@
 #include "cli/verbs.h"
 #include "base/clock.h"
 #include "base/errors.h"
+#include "base/id.h"
 
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
-#define LOOK_MS 500
+#define LOOK_MS       500
+#define ECS_ID_DIGITS 32 /* of a task or container instance */
 
 const char *verb_text(const json_t *object, const char *member)
 {
@@ -96,12 +98,20 @@ gboolean verb_table(Cli *cli, const char *service, const char *action, json_t *p
     return TRUE;
 }
 
+gboolean verb_none_failed(const json_t *answer, GError **error)
+{
+    const json_t *failure = json_array_get(json_object_get(answer, "failures"), 0);
+
+    return !failure || fail(error, NOT_FOUND, "%s: %s", verb_text(failure, "arn"),
+                            verb_text(failure, "reason"));
+}
+
 gboolean verb_do(Cli *cli, const char *service, const char *action, json_t *params,
                  const char *done, GError **error)
 {
     json_auto_t *answer = client_call(cli, service, action, params, error);
 
-    if (!answer)
+    if (!answer || !verb_none_failed(answer, error))
         return FALSE;
     if (cli_flag(cli, "json"))
         ui_json(answer);
@@ -152,13 +162,12 @@ char *verb_instance_id(Cli *cli, const char *name, GError **error)
     return g_strdup(verb_text(json_array_get(found, 0), "InstanceId"));
 }
 
-/* An ECS id has 32 hex digits. */
 char *verb_whole_id(Cli *cli, const char *digits, GError **error)
 {
     gsize length = strlen(digits);
     g_autoptr(GError) cause = NULL;
 
-    if (length >= 32 || strspn(digits, "0123456789abcdef") != length)
+    if (length >= ECS_ID_DIGITS || !id_is_hex(digits, length))
         return g_strdup(digits);
     json_auto_t *answer =
         client_call(cli, "berth", "Explain", json_pack("{s:s}", "Id", digits), &cause);

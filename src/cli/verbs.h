@@ -25,6 +25,9 @@ json_t *verb_read_json(const char *file, GError **error);
 /* Calls and prints: the rows of member as a table, or with --json the answer. Takes params. */
 gboolean verb_table(Cli *cli, const char *service, const char *action, json_t *params,
                     const char *member, const Column *columns, GError **error);
+/* An answer about many things is no error, and lists what could not be done: the first of that.
+ * Error: NOT_FOUND. */
+gboolean verb_none_failed(const json_t *answer, GError **error);
 /* Calls and prints one line about it, or with --json the answer. Takes params. */
 gboolean verb_do(Cli *cli, const char *service, const char *action, json_t *params,
                  const char *done, GError **error);

@@ -18,7 +18,7 @@ typedef struct {
 void ecs_object_free(EcsObject *object);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(EcsObject, ecs_object_free)
 
-#define ECS_DIGITS_MIN 8
+#define ECS_DIGITS_MIN 8 /* fewer may well be somebody's name: "cafe" */
 
 /* name: a name, or of a task or container instance the id or its first digits, at least
  * ECS_DIGITS_MIN. kind and cluster_name may be NULL: any. *ret_object is NULL when there is none.

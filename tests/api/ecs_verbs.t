@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""berth service, as people wait with it; and what tables show of ids, taken for the ids."""
+"""What people type about services, tasks and container instances: waits, and ids as lists show them."""
 
 import os
 import subprocess
