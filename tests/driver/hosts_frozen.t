@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """A libvirtd of this machine (a unix socket) that stands still: every call answers as ever, tasks are
-placed, images imported; the host is told to be down, and all goes on when it moves again."""
+placed, images imported; the host is told to be down, and all goes on when it moves again. So it does when
+libvirtd dies and its service manager starts it again."""
 import os
 import sys
 import time
@@ -110,6 +111,12 @@ with FarHosts(1) as far, Berth(role="all", config="[reconcile]\nsweep_seconds=2\
     within(AWAY_S, "what was terminated is gone", lambda: region.state(ids[0]) == "terminated")
     tap.is_(far.domains(1, running=True), sorted("apitest-" + i for i in ids[1:]),
             "each has one domain")
+    signal(far, "KILL")
+    more = region.launch(1)
+    within(AWAY_S, "libvirtd was killed: what is launched runs", lambda: is_running(region, more))
+    tap.ok(is_running(region, ids[1:]), "what ran runs still")
+    tap.is_(far.domains(1, running=True), sorted("apitest-" + i for i in ids[1:] + more),
+            "each has one domain still")
     agents.stop()
     region.ec2.terminate_instances(InstanceIds=region.living())
     within(2 * AWAY_S, "all end", lambda: not region.living())

@@ -29,7 +29,17 @@ class FarHosts:
         return self
 
     def __exit__(self, *why):
-        self.do("down")
+        try:
+            if tap.failed:
+                self.tell()
+        finally:
+            self.do("down")
+
+    def tell(self):
+        """What runs in each host and what its daemons said last, for whoever reads why a test failed."""
+        for number in range(1, self.count + 1):
+            for line in self.do("tell", number).splitlines():
+                print("# host %d: %s" % (number, line), flush=True)
 
     def do(self, command, *args):
         """Runs hosts.sh; what it prints."""
@@ -84,7 +94,11 @@ class Pool:
         return self.host(host_id)["Health"]
 
     def is_well(self, host_id):
-        return self.health(host_id) == "OK"
+        """Raises with the reason while it is not, for within to tell."""
+        host = self.host(host_id)
+        if host["Health"] != "OK":
+            raise RuntimeError("%s: %s" % (host["Health"], host.get("Detail")))
+        return True
 
     def is_down(self, host_id):
         host = self.host(host_id)

@@ -9,6 +9,7 @@
 #   hosts.sh freeze|thaw DIR N    every process of it stands still, its kernel answers
 #   hosts.sh cut|mend DIR N       the network swallows its packets; links stay up
 #   hosts.sh inside DIR N COMMAND...
+#   hosts.sh tell DIR N           what runs there and what it said last
 #   hosts.sh down DIR             ends all and removes DIR
 #
 # Management network: a bridge with the first address of DIR/network (10.X.Y.0/24), host N has .10+N.
@@ -101,6 +102,14 @@ unplug() {
 }
 
 # ---- life
+# As libvirtd's unit has it (Restart=on-failure): one that dies is started again. It ends by its own
+# pid file, /run/libvirtd.pid.
+keep_libvirtd() {
+    until libvirtd --listen; do
+        echo "libvirtd ended with status $?"
+        sleep 0.1
+    done
+}
 # Process 1 of the host: its mounts, its daemons, and then whoever is orphaned.
 live() {
     local home=$dir/host$1
@@ -116,7 +125,7 @@ live() {
     [[ ! -e /dev/kvm ]] || mount --bind /dev/null /dev/kvm
     mkdir -p /run/sshd /run/lock
     virtlogd --daemon
-    libvirtd --daemon --listen
+    keep_libvirtd &
     /usr/sbin/sshd -f "$home/sshd_config"
     while :; do sleep 1000000 & wait $!; done
 }
@@ -152,6 +161,15 @@ signal_all() {
     for process in /proc/[0-9]*; do
         [[ $(readlink "$process/ns/pid" 2>/dev/null) != "$space" ]] || kill "-$2" "${process#/proc/}" || true
     done
+}
+# For whoever reads why a test failed: threads, each with what it waits for, and the daemons' last words.
+tell() {
+    if init_of "$1" >/dev/null; then
+        inside "$1" ps -eLo pid,lwp,stat,wchan:20,comm --no-headers | head -n 60
+    else
+        echo "it is off"
+    fi
+    tail -n 30 "$dir/host$1/log/life"
 }
 
 uri() {
@@ -199,5 +217,6 @@ thaw) signal_all "$1" CONT ;;
 cut) bridge link set dev "$(link "$1")" state disabled ;;
 mend) bridge link set dev "$(link "$1")" state forwarding ;;
 inside) inside "$@" ;;
+tell) tell "$1" ;;
 *) fail "unknown command \"$command\"" ;;
 esac

@@ -9,7 +9,7 @@ libvirt_borrow() {
     virsh -q -c qemu:///system list >/dev/null 2>&1 && return
     # as udev does: libvirt otherwise probes QEMU anew at each call
     [ ! -c /dev/kvm ] || ! getent group kvm >/dev/null || { chgrp kvm /dev/kvm && chmod 660 /dev/kvm; }
-    { pgrep -x virtlogd >/dev/null || virtlogd -d; } && libvirtd -d || return 1
+    { pgrep -x --ns $$ --nslist pid virtlogd >/dev/null || virtlogd -d; } && libvirtd -d || return 1
     for pid_file in /run/libvirtd.pid /run/virtlogd.pid; do
         libvirt_pids+=("$(cat "$pid_file")")
     done
