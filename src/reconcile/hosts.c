@@ -337,6 +337,15 @@ Hyper *host_pool_get(HostPool *pool, const char *uri, GError **error)
     return hyper;
 }
 
+gboolean host_pool_watches(HostPool *pool, const char *uri)
+{
+    pthread_mutex_lock(&pool->lock);
+    const HostEntry *entry = g_hash_table_lookup(pool->entries, uri);
+    gboolean watches = entry && (entry->opening || entry->idle->len > 0);
+    pthread_mutex_unlock(&pool->lock);
+    return watches;
+}
+
 Hyper *host_pool_by_id(HostPool *pool, const char *host_id, GError **error)
 {
     g_autoptr(DbTx) tx = db_begin(pool->region, DB_MODE_READ, error);

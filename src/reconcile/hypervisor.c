@@ -174,6 +174,11 @@ static void wake_hosts(World *world, const char *uri, gboolean all)
         log_warn(uri, "%s", error->message);
 }
 
+gboolean hypervisor_is_due(World *world, const char *uri)
+{
+    return !host_pool_watches(world->hosts, uri);
+}
+
 StepResult hypervisor_step(World *world, const char *uri, gint64 *ret_again_ms G_GNUC_UNUSED,
                            GError **error)
 {

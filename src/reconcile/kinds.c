@@ -3,7 +3,8 @@
 /* A service of a hundred tasks is not planned anew for each of them that comes to run. */
 #define SERVICE_REST_MS 250
 
-/* The sweep's lists of ids. A host is looked at anew every five minutes, what it carries with it.
+/* The sweep's lists of ids. A host is looked at anew every five minutes, what it carries with it; a
+ * libvirt at once that this process is not connected to, for nothing else tells what happens there.
  */
 #define HOSTS_UNSETTLED                                                                            \
     "SELECT host_id FROM hosts WHERE CASE WHEN desired = 'removed' THEN state <> 'removed'"        \
@@ -36,10 +37,10 @@ const StepKind step_kinds[] = {
       " OR scheduling_strategy = 'DAEMON' OR steady_at IS NULL"
       " OR steady_at < now() - interval '6 hours' OR EXISTS (SELECT 1 FROM tasks t"
       "  WHERE t.service_id = s.service_id AND t.last_status = 'STOPPED' AND NOT t.counted))",
-      LANE_ROWS, SERVICE_REST_MS },
+      LANE_ROWS, SERVICE_REST_MS, NULL },
     { "cluster", cluster_step,
       "SELECT DISTINCT cluster_id::text FROM tasks WHERE last_status = 'PROVISIONING'", LANE_ROWS,
-      0 },
+      0, NULL },
     { "container_instance", container_instance_step,
       "SELECT ci.ci_id::text FROM container_instances ci"
       " LEFT JOIN instances i ON i.instance_id = ci.ec2_instance_id"
@@ -50,13 +51,14 @@ const StepKind step_kinds[] = {
       "(SELECT 1"
       "    FROM tasks t WHERE t.ci_id = ci.ci_id AND t.last_status <> 'STOPPED')), false)"
       "   OR (ci.channel_owner IS NULL) = (ci.lost_at IS NULL) END",
-      LANE_ROWS, 0 },
-    { "janitor", janitor_step, "VALUES ('region'), ('identity')", LANE_SLOW, 0 },
-    { "host", host_step, HOSTS_UNSETTLED, LANE_SLOW, 0 },
-    { "hypervisor", hypervisor_step, NULL, LANE_SLOW, 0 },
-    { "image", image_step, IMAGES_UNSETTLED, LANE_SLOW, 0 },
-    { "base", base_step, BASES_UNSETTLED, LANE_SLOW, 0 },
-    { "instance", instance_step, INSTANCES_UNSETTLED, LANE_GUESTS, 0 },
-    { "bootstrap", bootstrap_step, BOOTSTRAPS_UNSETTLED, LANE_SLOW, 0 },
-    { NULL, NULL, NULL, LANE_ROWS, 0 },
+      LANE_ROWS, 0, NULL },
+    { "janitor", janitor_step, "VALUES ('region'), ('identity')", LANE_SLOW, 0, NULL },
+    { "host", host_step, HOSTS_UNSETTLED, LANE_SLOW, 0, NULL },
+    { "hypervisor", hypervisor_step, "SELECT DISTINCT uri FROM hosts WHERE state = 'up'", LANE_SLOW,
+      0, hypervisor_is_due },
+    { "image", image_step, IMAGES_UNSETTLED, LANE_SLOW, 0, NULL },
+    { "base", base_step, BASES_UNSETTLED, LANE_SLOW, 0, NULL },
+    { "instance", instance_step, INSTANCES_UNSETTLED, LANE_GUESTS, 0, NULL },
+    { "bootstrap", bootstrap_step, BOOTSTRAPS_UNSETTLED, LANE_SLOW, 0, NULL },
+    { NULL, NULL, NULL, LANE_ROWS, 0, NULL },
 };

@@ -10,6 +10,8 @@
 StepResult host_step(World *world, const char *host_id, gint64 *ret_again_ms, GError **error);
 /* id is a libvirt URI: all that lies there is compared with the rows, by one listing. */
 StepResult hypervisor_step(World *world, const char *uri, gint64 *ret_again_ms, GError **error);
+/* Whether no connection of this process tells what happens there. */
+gboolean hypervisor_is_due(World *world, const char *uri);
 StepResult image_step(World *world, const char *image_id, gint64 *ret_again_ms, GError **error);
 /* id is "HOST_ID/IMAGE_ID": the image's files in the host's pool. */
 StepResult base_step(World *world, const char *id, gint64 *ret_again_ms, GError **error);

@@ -133,9 +133,10 @@ static gboolean sweep_kind(Reconciler *r, DbTx *tx, const StepKind *kind, GHashT
     if (!res)
         return FALSE;
     for (int i = 0; i < PQntuples(res); i++) {
-        g_autofree char *key = g_strconcat(kind->kind, ":", db_text(res, i, 0), NULL);
-        if (!g_hash_table_contains(waiting, key))
-            wake_push(r->world.wakes, kind->kind, db_text(res, i, 0));
+        const char *id = db_text(res, i, 0);
+        g_autofree char *key = g_strconcat(kind->kind, ":", id, NULL);
+        if (!g_hash_table_contains(waiting, key) && (!kind->is_due || kind->is_due(&r->world, id)))
+            wake_push(r->world.wakes, kind->kind, id);
     }
     return TRUE;
 }

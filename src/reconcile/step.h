@@ -50,6 +50,8 @@ typedef struct {
     const char *unsettled_sql; /* ids (text) of rows the sweep must look at */
     StepLane lane;
     guint rest_ms; /* between the beginnings of two steps of one object: a burst of wakes is one */
+    /* which of those rows the sweep must look at, by what this process knows; NULL: all */
+    gboolean (*is_due)(World *world, const char *id);
 } StepKind;
 
 /* reconcile/kinds.c: every kind there is; ends with a NULL kind. */

@@ -72,8 +72,8 @@ void hyper_release(Hyper *hyper)
 /* ---- tests */
 
 static const StepKind kinds[] = {
-    { "hypervisor", NULL, NULL, LANE_SLOW, 0 },
-    { NULL, NULL, NULL, LANE_ROWS, 0 },
+    { "hypervisor", NULL, NULL, LANE_SLOW, 0, NULL },
+    { NULL, NULL, NULL, LANE_ROWS, 0, NULL },
 };
 
 typedef struct {

@@ -5,10 +5,10 @@
 #define REST_MS 120
 
 static const StepKind kinds[] = {
-    { "brisk", NULL, NULL, LANE_ROWS, 0 },
-    { "calm", NULL, NULL, LANE_ROWS, REST_MS },
-    { "slow", NULL, NULL, LANE_SLOW, 0 },
-    { NULL, NULL, NULL, LANE_ROWS, 0 },
+    { "brisk", NULL, NULL, LANE_ROWS, 0, NULL },
+    { "calm", NULL, NULL, LANE_ROWS, REST_MS, NULL },
+    { "slow", NULL, NULL, LANE_SLOW, 0, NULL },
+    { NULL, NULL, NULL, LANE_ROWS, 0, NULL },
 };
 
 /* Takes the next object, which is this one, and gives when. */
