@@ -16,6 +16,7 @@ typedef struct {
     GPtrArray *idle;   /* connections that nobody uses */
     GHashTable *young; /* made since one last broke, and nobody gave it back working yet */
     guint broken;      /* in a row while they were young */
+    guint lent;        /* connections that workers have */
     gboolean opening;
     gint64 opening_until_ms; /* so long it is waited for */
     gint64 down_until_ms;
@@ -216,6 +217,7 @@ static gboolean on_idle(Hyper *hyper, gpointer user)
     pthread_mutex_lock(&pool->lock);
     HostEntry *entry = entry_get(pool, hyper_uri(hyper));
     gboolean keep = alive && !pool->closing && entry->idle->len < IDLE_MAX;
+    entry->lent--;
     if (alive)
         entry_worked(entry, hyper);
     else
@@ -324,6 +326,7 @@ static Hyper *entry_take(HostPool *pool, const char *uri, GError **error)
             entry->down_cause = g_strdup_printf("host \"%s\": its libvirt does not answer", uri);
         return fail_null(error, HOST_UNREACHABLE, "%s", entry->down_cause);
     }
+    entry->lent++;
     return hyper;
 }
 
@@ -341,7 +344,7 @@ gboolean host_pool_watches(HostPool *pool, const char *uri)
 {
     pthread_mutex_lock(&pool->lock);
     const HostEntry *entry = g_hash_table_lookup(pool->entries, uri);
-    gboolean watches = entry && (entry->opening || entry->idle->len > 0);
+    gboolean watches = entry && (entry->opening || entry->idle->len + entry->lent > 0);
     pthread_mutex_unlock(&pool->lock);
     return watches;
 }

@@ -10,6 +10,7 @@
     "SELECT host_id FROM hosts WHERE CASE WHEN desired = 'removed' THEN state <> 'removed'"        \
     " ELSE state <> 'up' OR seen_generation < check_generation"                                    \
     " OR seen_at < now() - interval '5 minutes' END"
+#define LIBVIRTS_UP "SELECT DISTINCT uri FROM hosts WHERE state = 'up' AND desired <> 'removed'"
 #define IMAGES_UNSETTLED                                                                           \
     "SELECT image_id FROM images WHERE CASE WHEN desired = 'deregistered'"                         \
     " THEN state <> 'deregistered' ELSE state = 'pending' END"
@@ -54,8 +55,7 @@ const StepKind step_kinds[] = {
       LANE_ROWS, 0, NULL },
     { "janitor", janitor_step, "VALUES ('region'), ('identity')", LANE_SLOW, 0, NULL },
     { "host", host_step, HOSTS_UNSETTLED, LANE_SLOW, 0, NULL },
-    { "hypervisor", hypervisor_step, "SELECT DISTINCT uri FROM hosts WHERE state = 'up'", LANE_SLOW,
-      0, hypervisor_is_due },
+    { "hypervisor", hypervisor_step, LIBVIRTS_UP, LANE_SLOW, 0, hypervisor_is_due },
     { "image", image_step, IMAGES_UNSETTLED, LANE_SLOW, 0, NULL },
     { "base", base_step, BASES_UNSETTLED, LANE_SLOW, 0, NULL },
     { "instance", instance_step, INSTANCES_UNSETTLED, LANE_GUESTS, 0, NULL },
