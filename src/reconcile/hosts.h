@@ -21,8 +21,7 @@ void host_pool_free(HostPool *pool);
 Hyper *host_pool_get(HostPool *pool, const char *uri, GError **error);
 /* The same by the host's row, whose URI it reads. */
 Hyper *host_pool_by_id(HostPool *pool, const char *host_id, GError **error);
-/* Whether there is a connection by which libvirt tells what happens at uri, or one is being made.
- */
+/* Whether a connection by which libvirt tells what happens at uri is there or being made. */
 gboolean host_pool_watches(HostPool *pool, const char *uri);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HostPool, host_pool_free)

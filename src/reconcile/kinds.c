@@ -4,8 +4,7 @@
 #define SERVICE_REST_MS 250
 
 /* The sweep's lists of ids. A host is looked at anew every five minutes, what it carries with it; a
- * libvirt at once that this process is not connected to, for nothing else tells what happens there.
- */
+ * libvirt that this process is not connected to, at once: no event tells what happens there. */
 #define HOSTS_UNSETTLED                                                                            \
     "SELECT host_id FROM hosts WHERE CASE WHEN desired = 'removed' THEN state <> 'removed'"        \
     " ELSE state <> 'up' OR seen_generation < check_generation"                                    \

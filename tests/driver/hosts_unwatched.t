@@ -23,7 +23,7 @@ def guest_ends(far, berth, region, ended):
 
 
 def guest_ends_after(far, berth, region, ended):
-    """Nobody asks anything of the host between the start and the guest's end."""
+    """The new berthd connects though it has nothing to ask of the host."""
     berth.restart(signal.SIGKILL)
     within(SOON_S, "berthd that begins connects to the host", lambda: is_connected(far))
     far.virsh(1, "destroy", "apitest-" + ended)

@@ -102,8 +102,7 @@ unplug() {
 }
 
 # ---- life
-# As libvirtd's unit has it (Restart=on-failure): one that dies is started again. It ends by its own
-# pid file, /run/libvirtd.pid.
+# As libvirtd's unit has it (Restart=on-failure): one that dies is started again.
 keep_libvirtd() {
     until libvirtd --listen; do
         echo "libvirtd ended with status $?"
